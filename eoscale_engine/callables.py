@@ -1,0 +1,190 @@
+"""How plain functions travel to workers: as module or file and qualified name, never as code.
+
+A function that cannot travel (a lambda, a closure, one of a script without main guard) is told so
+before anything starts, and runs inline.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from typing import Any, Callable, Union
+
+from eoscale_engine.errors import InputError
+
+
+@dataclass(frozen=True)
+class FunctionReference:
+    """Where a function is found again: in a module that can be imported, or else in a file."""
+
+    module: str
+    file: str
+    name: str
+
+    def resolve(self) -> Callable[..., Any]:
+        """The function itself, in whatever process this is."""
+        found: Any = self._module()
+        for part in self.name.split("."):
+            found = getattr(found, part, None)
+        if not callable(found):
+            raise InputError(f"There is no function '{self.name}' in {self.file or self.module}.")
+        return found
+
+    def _module(self) -> Any:
+        if not self.module:
+            return load_module(self.file)
+        try:
+            return importlib.import_module(self.module)
+        except ImportError:
+            # the worker started before the module's folder was put on the path
+            if not self.file:
+                raise
+            return load_module(self.file)
+
+
+class _SourceLoader(SourceFileLoader):
+    """Always reads the source: compiled files may be stale within a second, and clutter folders."""
+
+    def path_stats(self, path: Any) -> Mapping[str, Any]:
+        raise OSError
+
+
+def load_module(file: str) -> Any:
+    """Import a Python file once per version of it; its folder is importable from it.
+
+    Raises
+    ------
+    InputError
+        With the file, the line and the cause where it does not import.
+    """
+    path = os.path.abspath(file)
+    try:
+        state = os.stat(path)
+    except OSError:
+        raise InputError(f"The Python file '{file}' is not there.") from None
+    key = f"{path}:{state.st_mtime_ns}:{state.st_size}"
+    name = "eoscale_user_" + hashlib.sha256(key.encode()).hexdigest()[:16]
+    if name in sys.modules:
+        return sys.modules[name]
+    loader = _SourceLoader(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    if spec is None:
+        raise InputError(f"'{file}' is not a Python file (.py).")
+    module = importlib.util.module_from_spec(spec)
+    folder = os.path.dirname(path)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    sys.modules[name] = module
+    try:
+        loader.exec_module(module)
+    except (Exception, SystemExit) as error:  # whatever a user's file does
+        del sys.modules[name]
+        raise InputError(
+            f"The Python file '{file}' does not import: "
+            f"{type(error).__name__}{_line_in(path, error)}: {error}"
+        ) from error
+    return module
+
+
+def _line_in(path: str, error: BaseException) -> str:
+    line = error.lineno if isinstance(error, SyntaxError) and error.filename == path else None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == path:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f", line {line}" if line else ""
+
+
+def reference_to(function: Callable[..., Any]) -> Union[FunctionReference, str]:
+    """A function's reference, or in words why it cannot travel to another process."""
+    name = getattr(function, "__qualname__", "")
+    if not name or not inspect.isroutine(function) or inspect.ismethod(function):
+        return "it is not a plain function of a module"
+    if "<lambda>" in name:
+        return "it is a lambda"
+    if "<locals>" in name:
+        return "it is defined inside another function"
+    module = getattr(function, "__module__", None) or ""
+    home = sys.modules.get(module)
+    if home is None:
+        return f"its module '{module}' is not imported"
+    found: Any = home
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is not function:
+        return f"'{name}' in its module is something else: a decorator may have replaced it"
+    file = getattr(home, "__file__", None) or ""
+    if module == "__main__":
+        return _reference_in_script(function, home, file, name)
+    if home.__spec__ is None:
+        return f"its module '{module}' cannot be imported"
+    return FunctionReference(module, file if file.endswith(".py") else "", name)
+
+
+def _reference_in_script(
+    function: Callable[..., Any], main: Any, file: str, name: str
+) -> Union[FunctionReference, str]:
+    code = getattr(function, "__code__", None)
+    if not os.path.isfile(file) or code is None or not os.path.isfile(code.co_filename):
+        return "it was typed in a console or notebook"
+    if not has_main_guard(file):
+        return (
+            f"the script {os.path.basename(file)} has no `if __name__ == '__main__':` guard, so "
+            "that importing it would run it again"
+        )
+    # `python -m package.module` has relative imports that only its real name resolves
+    module = main.__spec__.name if main.__spec__ is not None else ""
+    return FunctionReference(module, os.path.abspath(file), name)
+
+
+def has_main_guard(file: str) -> bool:
+    """Whether a script does its work only under ``if __name__ == "__main__":``.
+
+    One that is running, calls the engine and has no guard calls it from its top level.
+    """
+    tree = ast.parse(Path(file).read_bytes(), file)
+    tests = [node.test for node in tree.body if isinstance(node, ast.If)]
+    return any(
+        isinstance(part, ast.Name) and part.id == "__name__"
+        for test in tests
+        for part in ast.walk(test)
+    )
+
+
+def check_function(file: str, function: str) -> None:
+    """Refuse a file that does not import or has no such function; run where that may do no harm."""
+    module = load_module(file)
+    found: Any = module
+    for part in function.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        offered = [
+            name
+            for name, value in vars(module).items()
+            if callable(value) and getattr(value, "__module__", "") == module.__name__
+        ]
+        raise InputError(
+            f"There is no function '{function}' in {file}. It has: {', '.join(offered) or 'none'}."
+        )
+
+
+def parse_parameters(text: str, owner: str) -> dict[str, Any]:
+    """The dictionary that a JSON text holds; an InputError where it holds something else."""
+    try:
+        values = json.loads(text or "{}")
+    except ValueError as error:
+        raise InputError(f"{owner}: the parameters are not JSON: {error}.") from None
+    if not isinstance(values, dict):
+        raise InputError(f'{owner}: the parameters must be a JSON object such as {{"size": 3}}.')
+    return values

@@ -1,0 +1,276 @@
+"""The context of one pipeline: opens images, filters and reduces them in memory, writes results.
+
+    with EOContextManager(nb_workers=4) as context:
+        elevation = context.open_raster("dsm.tif")
+        [smooth] = context.filter(Gaussian(sigma=2), elevation)
+        context.write(smooth, "smooth.tif")
+
+Images are known by keys (texts). Everything is released at the end, whatever happened in between.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, Optional
+
+from eoscale_engine.block_reading import Inputs
+from eoscale_engine.declaration import Declaration, Engine, ImageFilter, Procedure, Reduction
+from eoscale_engine.filters.copy import Copy
+from eoscale_engine.image_folder import make_folders
+from eoscale_engine.image_work import filter_images, reduce_images
+from eoscale_engine.memory import Image, Memory
+from eoscale_engine.pipeline_images import Entry, PipelineImages
+from eoscale_engine.planning import Keys, area_of, check_grids, keys_by_role
+from eoscale_engine.raster_options import WriteOptions
+from eoscale_engine.raster_write import check_target, write_raster
+from eoscale_engine.runs import Cuts, Observer, Resources, Runs
+from eoscale_engine.store import ImageStore
+from eoscale_engine.tiling import BLOCK_BYTES, TILE_PIXELS, Window
+from eoscale_engine.views import windowed
+from eoscale_engine.workers import Executor
+from eoscale_engine.workers.inline import InlineWorkers
+
+__all__ = ["EOContextManager", "Observer", "Resources"]
+
+
+class EOContextManager(PipelineImages, Engine):
+    """Owns the images and workers of one pipeline.
+
+    Parameters
+    ----------
+    nb_workers : int
+        Worker processes; 0 for one for each processor.
+    tile_mode : bool, optional
+        Square tiles; False for strips as wide as the image; None for what is fastest. The result
+        is the same.
+    inline : bool
+        Work in this process, without any other. The result is the same.
+    memory_limit : int
+        Most bytes that images may take in memory; 0 for what the machine has. What does not fit is
+        read from files piece by piece, and written to mapped files on disk.
+    tile_pixels, block_bytes : int
+        Size of a worker's tile (0: about a million pixels) and of the blocks that a function sees.
+        The result is the same.
+    observer : Observer
+        Told of progress and messages; asked whether to stop.
+    resources : Resources
+        Store and workers of an engine that runs several pipelines; by default the context's own.
+
+    Attributes
+    ----------
+    timings : dict
+        Seconds that each stage took so far.
+    """
+
+    def __init__(
+        self,
+        nb_workers: int = 0,
+        tile_mode: Optional[bool] = None,
+        *,
+        inline: bool = False,
+        memory_limit: int = 0,
+        tile_pixels: int = 0,
+        block_bytes: int = BLOCK_BYTES,
+        observer: Optional[Observer] = None,
+        resources: Optional[Resources] = None,
+    ) -> None:
+        cuts = Cuts(tile_mode, tile_pixels or TILE_PIXELS, block_bytes)
+        super().__init__(Runs(resources, cuts, observer or Observer()))
+        self.tile_mode = tile_mode
+        self._options = (nb_workers, inline, memory_limit)
+        self._shared = resources is not None
+        self._clean_up: Optional[weakref.finalize[Any, Any]] = None
+
+    # ---- life
+
+    def __enter__(self) -> EOContextManager:  # noqa: PYI034 - typing.Self is Python 3.11
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def start(self) -> None:
+        """Make the private folder and the workers, unless they are shared."""
+        if self._shared:
+            return
+        self.end()
+        workers, inline, limit = self._options
+        with ExitStack() as undo:
+            folders = make_folders()
+            for folder in folders:
+                undo.callback(folder.close)
+            executor: Executor
+            if inline:
+                executor = InlineWorkers()
+            else:
+                # not at the top: inside QGIS, multiprocessing is never imported
+                from eoscale_engine.workers.processes import ProcessWorkers
+
+                executor = ProcessWorkers(workers)
+            undo.callback(executor.close)
+            store = ImageStore(Memory(*folders, limit=limit), executor.forget)
+            self._runs.resources = Resources(store, executor)
+            # a script that never gets to end() leaves nothing either
+            self._clean_up = weakref.finalize(self, undo.pop_all().close)
+
+    def end(self) -> None:
+        """Release every image; end workers and remove the folder where they are one's own."""
+        try:
+            for key in list(self._entries):
+                self.release(key)
+        finally:
+            if self._clean_up is not None:
+                self._clean_up()
+                self._clean_up = self._runs.resources = None
+
+    @property
+    def nb_workers(self) -> int:
+        """Number of workers."""
+        return self._runs.executor.workers
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds that each stage took so far."""
+        return self._runs.timings
+
+    # ---- work
+
+    def check(self, declaration: Declaration, images: Keys) -> None:
+        """Refuse, with an :class:`InputError`, images that a declaration cannot work on."""
+        self._inputs(declaration, images)
+
+    def filter(
+        self,
+        declaration: ImageFilter,
+        images: Keys = (),
+        *,
+        extent: Optional[Window] = None,
+        paths: Sequence[str] = (),
+        inline: bool = False,
+    ) -> list[str]:
+        """Run a filter on images; returns the keys of its outputs.
+
+        Parameters
+        ----------
+        declaration : ImageFilter
+        images : str, sequence of str or mapping
+            One image, images in the order of the declaration's inputs, or images by role.
+        extent : Window, optional
+            Restricts the run to a window of the inputs: the result is that part of the whole
+            result, computed with the real pixels around it.
+        paths : sequence of str
+            Where the raw pixels of the outputs must lie; by default in memory, or on disk where
+            they do not fit.
+        inline : bool
+            Run in this process, for functions that cannot travel.
+
+        Raises
+        ------
+        InputError, GridError
+            Before any work, where parameters or images do not fit.
+        TileError
+            Where the filter failed, with the tile and the cause. No output is left.
+        """
+        results = filter_images(
+            self._runs, declaration, self._inputs(declaration, images),
+            extent=extent, paths=paths, inline=inline,
+        )  # fmt: skip
+        return [
+            self._add(Entry(result.image, "result", writable=True, statistics=result.statistics))
+            for result in results
+        ]
+
+    def reduce(
+        self,
+        declaration: Reduction,
+        images: Keys,
+        *,
+        extent: Optional[Window] = None,
+        inline: bool = False,
+    ) -> Any:
+        """Run a reduction on images; returns what its ``finish`` returns.
+
+        Parameters and errors are those of :meth:`filter`; with an ``extent`` only its pixels count.
+        """
+        inputs = self._inputs(declaration, images)
+        return reduce_images(self._runs, declaration, inputs, extent=extent, inline=inline)
+
+    def run(
+        self, procedure: Procedure, images: Keys = (), *, extent: Optional[Window] = None
+    ) -> Any:
+        """Run a procedure on images; returns its output images' keys, or its summary.
+
+        With an ``extent`` the procedure sees that part of the images only.
+        """
+        self._inputs(procedure, images)
+        before = set(self._entries)
+        made: Any = None
+        try:
+            roles: Mapping[str, Sequence[str]] = keys_by_role(procedure, images)
+            if extent is not None:
+                roles = {
+                    role: [self._crop(key, extent) for key in keys] for role, keys in roles.items()
+                }
+            made = procedure.run(roles, self)
+        finally:
+            kept = before.union(made) if isinstance(made, list) else before
+            for key in set(self._entries) - kept:
+                self.release(key)
+        return made
+
+    def write(
+        self, key: str, img_path: str, *, format: str = "GTiff",  # noqa: A002 - GDAL's word
+        options: Optional[WriteOptions] = None,
+    ) -> None:  # fmt: skip
+        """Write an image as a tiled, compressed GeoTIFF (or COG), with every core.
+
+        Written beside the target and renamed when whole: a failure leaves nothing behind and an
+        older file untouched.
+
+        Raises
+        ------
+        OutputError
+            Where the target cannot be written, or is a file that is still to be read.
+        """
+        check_target(img_path, self._file_paths())
+        with self._runs.stage("write", 0.95) as report:
+
+            def progress(fraction: float) -> bool:
+                report(fraction)
+                return not self._runs.observer.cancelled()
+
+            write_raster(
+                self.publish(key), img_path, format=format, options=options or WriteOptions(),
+                statistics=self._entry(key).statistics, threads=self.nb_workers, progress=progress,
+            )  # fmt: skip
+
+    # ---- inside
+
+    def _inputs(self, declaration: Declaration, images: Keys) -> Inputs:
+        """The sources of each role, checked."""
+        entries = {
+            role: [self._entry(key) for key in keys]
+            for role, keys in keys_by_role(declaration, images).items()
+        }
+        listed = [entry for several in entries.values() for entry in several]
+        check_grids([(entry.label, entry.source.profile) for entry in listed])
+        declaration.check(
+            {role: [e.source.profile for e in several] for role, several in entries.items()}
+        )
+        return tuple(
+            (item.role, tuple(entry.source for entry in entries[item.role]))
+            for item in declaration.inputs
+        )
+
+    def _crop(self, key: str, extent: Window) -> str:
+        """A view of a part of an image, or what is read of it from its file."""
+        source, label = self._entry(key).source, self._entry(key).label
+        area = area_of(source.profile, extent)
+        if isinstance(source, Image):
+            return self._add(Entry(self._runs.store.retain(windowed(source, area)), label))
+        inputs: Inputs = (("INPUT", (source,)),)
+        [result] = filter_images(self._runs, Copy(), inputs, extent=area)
+        return self._add(Entry(result.image, label, writable=True, statistics=result.statistics))

@@ -1,0 +1,399 @@
+"""What is computed: image filters, reductions and procedures, each declared once.
+
+A declaration is a frozen dataclass. Its fields are its parameters (see :func:`parameter`), its
+``inputs`` say which images it takes, and its docstring is its help. Everything else (tiling,
+shared memory, workers, nodata, progress, the Processing algorithm, the reference page, the tests
+of exactness) is derived from it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, ClassVar, Optional, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from eoscale_engine.errors import InputError
+from eoscale_engine.profile import Profile
+from eoscale_engine.tiling import Window
+
+# ---------------------------------------------------------------- parameters
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One field of a declaration, as dialogs, headless commands and docs need it.
+
+    ``kind`` is one of ``integer``, ``number``, ``boolean``, ``choice``, ``text``, ``expression``
+    (text of several lines), ``json``, ``file`` (an existing file, its ending in ``suffix``).
+    """
+
+    name: str
+    kind: str
+    label: str
+    help: str
+    default: Any
+    optional: bool = False
+    minimum: Optional[float] = None
+    maximum: Optional[float] = None
+    choices: tuple[str, ...] = ()
+    unit: str = ""
+    suffix: str = ""
+    advanced: bool = False
+
+    def checked(self, value: Any, owner: str) -> Any:
+        """The value in the parameter's type; an :class:`InputError` where it does not fit."""
+        if value is None:
+            if self.optional:
+                return None
+            raise InputError(f"{owner}: '{self.label}' needs a value.")
+        try:
+            if self.kind == "integer":
+                if float(value) != int(value):
+                    raise ValueError
+                value = int(value)
+            elif self.kind == "number":
+                value = float(value)
+            elif self.kind == "boolean":
+                value = bool(value)
+            elif not isinstance(value, str):
+                raise ValueError
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(f"{owner}: '{self.label}' cannot be {value!r}.") from None
+        if self.choices and value not in self.choices:
+            raise InputError(
+                f"{owner}: '{self.label}' cannot be '{value}'. Use one of: "
+                + ", ".join(self.choices) + "."
+            )  # fmt: skip
+        if self.kind in ("integer", "number"):
+            low, high = self.minimum, self.maximum
+            if not ((low is None or value >= low) and (high is None or value <= high)):
+                limits = f"at least {low:g}" if low is not None else ""
+                limits += " and " if low is not None and high is not None else ""
+                limits += f"at most {high:g}" if high is not None else ""
+                raise InputError(f"{owner}: '{self.label}' is {value:g}; it must be {limits}.")
+        return value
+
+
+def parameter(
+    default: Any = MISSING,
+    *,
+    help: str,  # noqa: A002 - the field's own word
+    label: str = "",
+    minimum: Optional[float] = None,
+    maximum: Optional[float] = None,
+    choices: Sequence[str] = (),
+    unit: str = "",
+    kind: str = "",
+    suffix: str = "",
+    advanced: bool = False,
+) -> Any:
+    """A field of a declaration. Its type is the annotation's; ``kind`` refines text (see `Parameter`)."""
+    metadata = {
+        "help": help, "label": label, "minimum": minimum, "maximum": maximum,
+        "choices": tuple(choices), "unit": unit, "kind": kind, "suffix": suffix,
+        "advanced": advanced,
+    }  # fmt: skip
+    return field(default=default, metadata=metadata)
+
+
+_KINDS = {int: "integer", float: "number", bool: "boolean", str: "text"}
+
+
+def _parameter_of(item: Field[Any], hint: Any) -> Parameter:
+    options = dict(item.metadata)
+    optional = get_origin(hint) is Union and type(None) in get_args(hint)
+    plain = next(kind for kind in get_args(hint) if kind is not type(None)) if optional else hint
+    options["kind"] = options["kind"] or ("choice" if options["choices"] else _KINDS[plain])
+    options["label"] = options["label"] or item.name.replace("_", " ").capitalize()
+    default = None if item.default is MISSING else item.default
+    return Parameter(name=item.name, default=default, optional=optional, **options)
+
+
+# ---------------------------------------------------------------- inputs and outputs
+
+
+@dataclass(frozen=True)
+class Input:
+    """An image (or, with ``many``, a list of images) in the role that it plays."""
+
+    role: str
+    label: str = ""
+    help: str = ""
+    many: bool = False
+    optional: bool = False
+
+
+def image(role: str = "INPUT", *, label: str = "", help: str = "", optional: bool = False) -> Input:  # noqa: A002
+    """One image in a role."""
+    return Input(role, label or role.capitalize() + " image", help, many=False, optional=optional)
+
+
+def images(role: str = "INPUTS", *, label: str = "", help: str = "", optional: bool = False) -> Input:  # noqa: A002
+    """One or more images in a role."""
+    return Input(role, label or role.capitalize() + " images", help, many=True, optional=optional)
+
+
+@dataclass(frozen=True)
+class Output:
+    """An image that a filter or procedure makes."""
+
+    name: str = "OUTPUT"
+    label: str = "Result"
+    optional: bool = False
+
+
+# ---------------------------------------------------------------- what a function sees
+
+
+@dataclass(frozen=True)
+class Block:
+    """What ``apply`` and ``map`` see of one input.
+
+    Attributes
+    ----------
+    pixels : array of (bands, rows + margins, cols + margins), in the image's dtype
+        Read-only; often a view into shared memory.
+    valid : boolean array of the same shape, or None where every pixel is valid
+        Pixels that are not valid may hold anything (nodata, NaN, 0 beyond the border).
+    profile : Profile
+        Of the whole input image, with the chosen bands.
+    core : Window
+        The block's place in the whole image, without the margins.
+    margins : (top, left, bottom, right)
+        Pixels around the core. All equal the declaration's margin, save with the border "cut".
+    """
+
+    pixels: np.ndarray
+    valid: Optional[np.ndarray]
+    profile: Profile
+    core: Window
+    margins: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    def filled(self, value: float = 0) -> np.ndarray:
+        """The pixels, with ``value`` where they are invalid; a copy only where some are."""
+        if self.valid is None:
+            return self.pixels
+        return np.where(self.valid, self.pixels, np.asarray(value, self.pixels.dtype))
+
+
+class Blocks(Sequence[Block]):
+    """The blocks of all inputs, by number and by role.
+
+    ``blocks[0]`` is the first image's; ``blocks.role("MASK")`` a role's block, or None where an
+    optional image was not given; ``blocks.all("DATES")`` the list of a role's blocks.
+    """
+
+    def __init__(self, core: Window, roles: Mapping[str, Sequence[Block]]) -> None:
+        self.core = core
+        self._roles = roles
+        self._blocks = [block for blocks in roles.values() for block in blocks]
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._blocks[index]
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def __iter__(self) -> Iterator[Block]:
+        return iter(self._blocks)
+
+    def role(self, role: str) -> Optional[Block]:
+        """The block of the one image in this role."""
+        blocks = self._roles.get(role, ())
+        return blocks[0] if blocks else None
+
+    def all(self, role: str) -> Sequence[Block]:
+        """The blocks of all images in this role, in order."""
+        return self._roles.get(role, ())
+
+
+Pixels = tuple[np.ndarray, Optional[np.ndarray]]
+"""A block's result: pixels ``(bands, rows, cols)`` and where they are valid (None: everywhere)."""
+
+Partial = Any
+"""What ``map`` finds in one cell: any picklable value."""
+
+
+# ---------------------------------------------------------------- results that are not images
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of plain values (numbers, text or None) under named columns."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A plot as data: one or more series over a common axis. ``kind`` is ``bars`` or ``lines``."""
+
+    title: str
+    x_label: str
+    y_label: str
+    series: tuple[tuple[str, tuple[float, ...], tuple[float, ...]], ...]
+    kind: str = "bars"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The values that a reduction finds.
+
+    ``tables[0]`` becomes the table layer, ``numbers`` the output numbers that a model can use,
+    all of it the JSON file and the report.
+    """
+
+    title: str
+    tables: tuple[Table, ...]
+    numbers: Mapping[str, Optional[float]] = field(default_factory=dict)
+    charts: tuple[Chart, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------- the three kinds
+
+
+class Declaration(ABC):
+    """What all three kinds share: identity, parameters, inputs, checks."""
+
+    name: ClassVar[str] = ""
+    """Identifier in lowercase ASCII; models and scripts store it, so it never changes."""
+    label: ClassVar[str] = ""
+    group: ClassVar[str] = ""
+    tags: ClassVar[tuple[str, ...]] = ()
+    icon: ClassVar[str] = ""
+    """Name of an icon file of the plugin, without ending; empty for the group's."""
+    inputs: ClassVar[tuple[Input, ...]] = (image(),)
+    runs_user_code: ClassVar[bool] = False
+    """Whether a user's Python runs in it: never inside QGIS's own process."""
+    dtype_kinds: ClassVar[str] = "iuf"
+    """NumPy's kinds of data types that the inputs may have: integers, floats, ``c`` complex."""
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
+    """Parameters to show it with. The tests of exactness run each on small images of two bands."""
+
+    @classmethod
+    def parameters(cls) -> tuple[Parameter, ...]:
+        """The declaration's parameters, in order."""
+        hints = get_type_hints(cls)
+        return tuple(_parameter_of(item, hints[item.name]) for item in fields(cls))  # type: ignore[arg-type]
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first paragraph of the help, on one line."""
+        return " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
+
+    def __post_init__(self) -> None:
+        for item in self.parameters():
+            value = item.checked(getattr(self, item.name), self.label or type(self).__name__)
+            object.__setattr__(self, item.name, value)
+        self.validate()
+
+    def validate(self) -> None:
+        """Refuse, with an :class:`InputError`, parameters that do not go together."""
+
+    def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
+        """Refuse, with an :class:`InputError`, inputs that cannot be used; called before any work."""
+        for role, profiles in inputs.items():
+            for number, profile in enumerate(profiles, 1):
+                if np.dtype(profile.dtype).kind not in self.dtype_kinds:
+                    which = role if len(profiles) == 1 else f"{role} {number}"
+                    raise InputError(
+                        f"{self.label or type(self).__name__} does not take {profile.dtype} pixels "
+                        f"({which}). Convert the image first, for complex ones to amplitude or phase."
+                    )
+
+
+class ImageFilter(Declaration):
+    """N images -> M images, block by block.
+
+    ``margin`` is the number of pixels around a block on which its result depends; ``border`` what
+    lies beyond the image (see :data:`eoscale_engine.tiling.Borders`). ``whole_tiles`` asks for
+    whole tiles in place of cache-sized blocks, for functions with a cost for each call.
+    """
+
+    outputs: ClassVar[tuple[Output, ...]] = (Output(),)
+    border: ClassVar[str] = "invalid"
+    whole_tiles: ClassVar[bool] = False
+    marks_nodata: ClassVar[bool] = False
+    """Whether results that equal the output's nodata value are invalid ones, as in plain functions
+    that know nothing of ``valid``. Else they are valid pixels, and moved aside by the least step."""
+
+    @property
+    def margin(self) -> int:
+        """Pixels needed on every side of a block."""
+        return 0
+
+    def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """The profile of each output image. Where ``nodata`` is None the engine picks one."""
+        return [inputs[0]]
+
+    @abstractmethod
+    def apply(self, blocks: Blocks) -> Union[Pixels, list[Pixels]]:
+        """The result on the core of one block: ``(pixels, valid)``, or a list with one for each output.
+
+        ``pixels`` is ``(bands, rows, cols)`` of the core; ``valid`` is boolean of the same shape (or
+        one that broadcasts to it), or None where every pixel is valid. The engine casts pixels to the
+        output's dtype (integers are rounded half to even and clipped to the type's range), writes
+        nodata where they are not valid, and never changes what ``apply`` got.
+        """
+
+
+class Reduction(Declaration):
+    """N images -> M values.
+
+    ``map`` looks at one fixed cell of at most 512 x 512 pixels, anchored at the image's origin;
+    partials are merged in the order of the cells, whatever the tiling and the number of workers.
+    """
+
+    numbers: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Names and labels of the output numbers in the :class:`Summary` that ``finish`` returns."""
+    merge_in_worker: ClassVar[bool] = False
+    """Whether ``merge`` and ``finish`` may harm their process (a user's code), and so run in a worker."""
+
+    @abstractmethod
+    def map(self, blocks: Blocks) -> Partial:
+        """What one cell contributes."""
+
+    @abstractmethod
+    def merge(self, first: Partial, second: Partial) -> Partial:
+        """Both together; may change and return ``first``."""
+
+    @abstractmethod
+    def finish(self, merged: Partial, inputs: Sequence[Profile]) -> Any:
+        """The values, usually a :class:`Summary`."""
+
+
+class Engine(ABC):
+    """What a procedure may ask of the engine. Images are the engine's handles."""
+
+    @abstractmethod
+    def filter(self, declaration: ImageFilter, images: Mapping[str, Sequence[Any]]) -> list[Any]:
+        """Run a filter; returns its output images."""
+
+    @abstractmethod
+    def reduce(self, declaration: Reduction, images: Mapping[str, Sequence[Any]]) -> Any:
+        """Run a reduction; returns what its ``finish`` returns."""
+
+    @abstractmethod
+    def profile(self, key: Any) -> Profile:
+        """An image's profile."""
+
+    @abstractmethod
+    def release(self, key: Any) -> None:
+        """Give back an intermediate image."""
+
+
+class Procedure(Declaration):
+    """Filters and reductions composed over several passes."""
+
+    outputs: ClassVar[tuple[Output, ...]] = ()
+    numbers: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    @abstractmethod
+    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
+        """Returns the list of output images (as ``outputs`` says), or a :class:`Summary`."""

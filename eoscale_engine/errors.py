@@ -1,0 +1,35 @@
+"""Errors that a user can act on: each message names what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Base of all errors that the engine raises on purpose; the message is meant for the user."""
+
+
+class InputError(EngineError, ValueError):
+    """An input image, a parameter or an expression cannot be used."""
+
+
+class GridError(InputError):
+    """Two input images do not share size, geotransform and CRS."""
+
+
+class OutputError(EngineError):
+    """A result cannot be written where it was asked for."""
+
+
+class MemoryBudgetError(EngineError):
+    """There is no room for an image, in memory or on disk."""
+
+
+class TileError(EngineError):
+    """A function failed, or killed its process, on one tile."""
+
+
+class ServiceError(EngineError):
+    """The engine process could not be started, or ended unexpectedly."""
+
+
+class Cancelled(EngineError):
+    """The job was cancelled by the user."""

@@ -1,0 +1,1 @@
+"""The ready-made image filters, one module for each family."""

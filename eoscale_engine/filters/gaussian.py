@@ -1,0 +1,154 @@
+"""Smoothing by a Gaussian."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import exp
+from typing import Optional
+
+import numpy as np
+
+from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, parameter
+from eoscale_engine.filters.windows import by_validity, flat_lines, unflattened
+from eoscale_engine.profile import Profile
+
+
+@dataclass(frozen=True)
+class Gaussian(ImageFilter):
+    """Gaussian blur: the mean of the valid pixels around each pixel, weighted by their distance.
+
+    sum(w x) / sum(w) over the valid pixels x of a square window, with the weights
+    w = exp(-(row^2 + col^2) / (2 sigma^2)), row and col counted from the centre. The window reaches
+    int(truncate sigma + 0.5) pixels to each side, as in SciPy's gaussian_filter, whose values it
+    has where all pixels are valid. Each band is handled by itself.
+
+    Nodata: invalid pixels take no part (normalised convolution: H. Knutsson and C.-F. Westin,
+    "Normalized and differential convolution", CVPR 1993). An invalid pixel stays so unless holes
+    are filled; then it has a value where its window holds a valid pixel. Beyond the image lies its
+    mirror image by default.
+
+    Pixels: float32, float64 for 64-bit images; scale and offset carry on. Images of up to 16 bits
+    and float32 ones are computed in float32 (to 3e-7 of the largest value for a sigma of 2, 1e-6
+    for 40), all others in float64.
+    """
+
+    name = "gaussian"
+    label = "Gaussian blur"
+    group = "Neighbourhood"
+    tags = ("gaussian", "blur", "smooth", "low pass", "denoise", "normalised convolution")
+
+    examples = (
+        {},
+        {"sigma": 2.5, "fill": True, "border": "invalid"},
+        {"sigma": 0.8, "truncate": 3, "border": "nearest"},
+    )
+
+    sigma: float = parameter(
+        1.0,
+        minimum=0.1,
+        maximum=250,
+        unit="pixels",
+        help="Standard deviation of the Gaussian: the larger, the smoother.",
+    )
+    truncate: float = parameter(
+        4.0,
+        minimum=1,
+        maximum=8,
+        unit="sigma",
+        label="Reach of the window",
+        help="How far the window reaches to each side, in sigmas.",
+        advanced=True,
+    )
+    fill: bool = parameter(
+        False,
+        label="Fill holes",
+        help="Give invalid pixels a value too, from the valid pixels around them.",
+    )
+    border: str = parameter(  # type: ignore[misc]
+        "reflect",
+        choices=("reflect", "nearest", "invalid"),
+        label="Beyond the image",
+        help="The image mirrored at its edge, its nearest pixel, or nothing: real pixels only.",
+        advanced=True,
+    )
+
+    @property
+    def margin(self) -> int:
+        """Reach of the window, rounded."""
+        return int(self.truncate * self.sigma + 0.5)
+
+    def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """Floats; without the nodata value, which could be a result."""
+        dtype = "float32" if np.dtype(inputs[0].dtype).itemsize <= 4 else "float64"
+        return [inputs[0].with_dtype(dtype).with_nodata(None)]
+
+    def apply(self, blocks: Blocks) -> Pixels:
+        """See the class."""
+        block = blocks[0]
+        margin = self.margin
+        dtype = np.result_type(block.pixels.dtype, np.float32)
+        ratios = tuple(
+            exp((1 - 2 * distance) / (2 * self.sigma**2)) for distance in range(1, margin + 1)
+        )
+
+        def compute(
+            _band: int, pixels: np.ndarray, valid: Optional[np.ndarray], out: np.ndarray
+        ) -> Optional[np.ndarray]:
+            pitch = pixels.shape[1]
+            lines = flat_lines(pixels, valid, dtype, 0)
+            total = _weighted(lines, pitch, ratios, out.shape)
+            if valid is None:
+                np.divide(total, _full_weight(ratios, dtype), out=out, casting="same_kind")
+                return None
+            ones = flat_lines(valid, None, dtype, 0)
+            weight = _weighted(ones, pitch, ratios, out.shape)
+            np.divide(total, weight, out=out, casting="same_kind")
+            if self.fill:
+                return weight > 0
+            return valid[margin : margin + out.shape[0], margin : margin + out.shape[1]]
+
+        (result,) = self.output_profiles([block.profile])
+        return by_validity(block, margin, np.dtype(result.dtype), compute)
+
+
+def _weighted(
+    lines: np.ndarray, pitch: int, ratios: tuple[float, ...], shape: tuple[int, ...]
+) -> np.ndarray:
+    """The weighted sums on the core ``(rows, cols)``; the weight of the centre is 1."""
+    return unflattened(_along(_along(lines, pitch, ratios), 1, ratios), pitch, shape)
+
+
+def _along(lines: np.ndarray, step: int, ratios: tuple[float, ...]) -> np.ndarray:
+    """Weighted sums of elements that stand ``step`` apart, by Horner's scheme from the outside in.
+
+    ``ratios[k]`` is the weight at distance ``k + 1`` divided by that at ``k``: multiplying what
+    lies outside by it costs one pass for each pair of elements, and no scratch.
+    """
+    reach = len(ratios)
+    if not reach:
+        return lines
+    length = lines.size - 2 * reach * step
+
+    def at(place: int) -> np.ndarray:
+        first = (reach + place) * step
+        return lines[first : first + length]
+
+    total: np.ndarray = at(-reach) + at(reach)
+    for distance in range(reach - 1, 0, -1):
+        np.multiply(total, lines.dtype.type(ratios[distance]), out=total)
+        np.add(total, at(-distance), out=total)
+        np.add(total, at(distance), out=total)
+    np.multiply(total, lines.dtype.type(ratios[0]), out=total)
+    np.add(total, at(0), out=total)
+    return total
+
+
+@lru_cache(maxsize=16)
+def _full_weight(ratios: tuple[float, ...], dtype: np.dtype) -> np.ndarray:
+    """The sum of the weights of a window without invalid pixels, rounded as ``_weighted`` does."""
+    size = 2 * len(ratios) + 1
+    column = _along(np.ones(size, dtype), 1, ratios)
+    weight: np.ndarray = _along(np.full(size, column[0]), 1, ratios)[0]
+    return weight

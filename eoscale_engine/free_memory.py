@@ -1,0 +1,74 @@
+"""How much memory is free: in the machine, and in the cgroups that limit this process."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Optional
+
+UNLIMITED = 1 << 60
+"""cgroup v1 writes "no limit" as a number of about 2^63."""
+
+
+def free_bytes(folder: Path, system: Path = Path("/")) -> int:
+    """Bytes that images in ``folder`` may take; a tenth stays free for the programs themselves.
+
+    The least of what is free in the folder's file system, in the machine's memory, and below the
+    limit of each cgroup (v1 and v2) around this process. ``system`` holds ``proc`` and ``sys``.
+    """
+    room = [shutil.disk_usage(folder).free]
+    if sys.platform.startswith("linux"):
+        room += _machine(system / "proc/meminfo")
+        for cgroup in _cgroups(system):
+            room += _cgroup(cgroup)
+    return max(0, min(room)) * 9 // 10
+
+
+def _machine(meminfo: Path) -> Iterator[int]:
+    for line in _text(meminfo).splitlines():
+        if line.startswith("MemAvailable:"):
+            yield int(line.split()[1]) * 1024
+
+
+def _cgroups(system: Path) -> Iterator[Path]:
+    """The folders of this process's memory cgroup and of all around it: each may have a limit."""
+    mounts = system / "sys/fs/cgroup"
+    for line in _text(system / "proc/self/cgroup").splitlines():
+        hierarchy, controllers, place = line.split(":", 2)
+        if hierarchy == "0":
+            mount = mounts if (mounts / "cgroup.controllers").exists() else mounts / "unified"
+        elif "memory" in controllers.split(","):
+            mount = mounts / "memory"
+        else:
+            continue
+        # inside a container, the path may be the host's: what is not there says nothing
+        path = Path(place.lstrip("/"))
+        yield from (mount / part for part in (path, *path.parents))
+
+
+def _cgroup(folder: Path) -> Iterator[int]:
+    limit = _number(folder / "memory.max", folder / "memory.limit_in_bytes")
+    used = _number(folder / "memory.current", folder / "memory.usage_in_bytes")
+    if limit is None or used is None or limit >= UNLIMITED:
+        return
+    # files that were read count as used, but the kernel drops them when memory is needed
+    statistics = dict(line.split() for line in _text(folder / "memory.stat").splitlines())
+    cached = statistics.get("total_inactive_file", statistics.get("inactive_file", "0"))
+    yield limit - used + int(cached)
+
+
+def _number(*files: Path) -> Optional[int]:
+    for file in files:
+        text = _text(file).strip()
+        if text.isdigit():
+            return int(text)
+    return None
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,58 @@
+"""Calling GDAL without touching what belongs to the host process.
+
+GDAL's exceptions are switched for a whole process, and inside QGIS they are not ours to switch. A
+call made here behaves the same with them on or off: it returns a result and the errors, prints
+nothing, and uses configuration options that hold in the calling thread alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Callable, Optional
+
+from osgeo import gdal
+
+ONE_THREAD: Mapping[str, str] = {"GDAL_NUM_THREADS": "1"}
+"""Workers already use every core: GDAL must not multiply them by its own threads."""
+
+_set_option = getattr(gdal, "SetThreadLocalConfigOption", gdal.SetConfigOption)
+_get_option = getattr(gdal, "GetThreadLocalConfigOption", gdal.GetConfigOption)
+
+
+def call_gdal(
+    function: Callable[..., Any],
+    *arguments: Any,
+    config: Mapping[str, str] = ONE_THREAD,
+    **keywords: Any,
+) -> tuple[Optional[Any], list[str]]:
+    """Call a function that uses nothing but GDAL.
+
+    Returns
+    -------
+    (result, errors)
+        The result is None where GDAL failed with exceptions on. ``errors`` are GDAL's messages,
+        the first cause first; warnings are left out.
+    """
+    errors: list[str] = []
+
+    def note(level: int, _number: int, message: str) -> None:
+        if level >= gdal.CE_Failure and message not in errors:
+            errors.append(message)
+
+    before = {key: _get_option(key) for key in config}
+    for key, value in config.items():
+        _set_option(key, value)
+    gdal.PushErrorHandler(note)
+    try:
+        return function(*arguments, **keywords), errors
+    except RuntimeError as problem:
+        return None, errors or [str(problem)]
+    finally:
+        gdal.PopErrorHandler()
+        for key, value in before.items():
+            _set_option(key, value)
+
+
+def reason(errors: list[str]) -> str:
+    """GDAL's first messages, which name the cause, as the end of a sentence."""
+    return "; ".join(error.strip().rstrip(".") for error in errors[:2]) or "GDAL gives no reason"

@@ -1,0 +1,153 @@
+"""Whole images: load a file, look through an image, filter and reduce images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Optional
+
+from eoscale_engine.block_reading import Inputs
+from eoscale_engine.block_writing import Moments
+from eoscale_engine.declaration import ImageFilter, Reduction
+from eoscale_engine.gdal_profile import BandStatistics
+from eoscale_engine.memory import Image
+from eoscale_engine.planning import area_of, output_profiles, tiles_of
+from eoscale_engine.raster_files import RasterFile
+from eoscale_engine.runs import Runs
+from eoscale_engine.tile_work import (
+    FilterJob,
+    FinishJob,
+    LoadJob,
+    MomentsJob,
+    ReduceJob,
+    finish,
+    name_of,
+)
+from eoscale_engine.tiling import CELL, Window, split, strip_shape
+
+
+@dataclass(frozen=True)
+class Result:
+    """An image that a filter made, which its owner must release, and its statistics."""
+
+    image: Image
+    statistics: list[BandStatistics]
+
+
+def load_file(runs: Runs, file: RasterFile, image: Image) -> Image:
+    """Decode a file into an allocated image with all workers; the image is released on failure."""
+    with runs.stage("load", 0.5), runs.released_if_failed([image]):
+        whole = area_of(file.profile, None)
+        # rows of the file's blocks: their pages follow each other in memory
+        tiles = split(whole, *strip_shape(whole, file.block_shape, runs.cuts.tile_pixels))
+        all_valid = all(runs.run(LoadJob(file, image), tiles))
+    return replace(image, all_valid=all_valid)
+
+
+def statistics_of(runs: Runs, image: Image) -> list[BandStatistics]:
+    """Look through an image in memory."""
+    pieces = split(area_of(image.profile, None), 2 * CELL, 2 * CELL)
+    total = [Moments() for _ in image.profile.bands]
+    for part in runs.run(MomentsJob(image), pieces):
+        _merge(total, part)
+    return [band.statistics() for band in total]
+
+
+def filter_images(
+    runs: Runs,
+    declaration: ImageFilter,
+    inputs: Inputs,
+    *,
+    extent: Optional[Window] = None,
+    paths: Sequence[str] = (),
+    inline: bool = False,
+) -> list[Result]:
+    """Run a filter (see :meth:`EOContextManager.filter`); one result for each output."""
+    profiles = [source.profile for _, sources in inputs for source in sources]
+    outputs = output_profiles(declaration, profiles)
+    area = area_of(outputs[0][0], extent)
+    stored = [(profile.cropped(*area), chosen) for profile, chosen in outputs]
+    tiles = tiles_of(
+        area, inputs, declaration, squares=runs.cuts.squares, pixels=runs.cuts.tile_pixels
+    )
+    made: list[Image] = []
+    with runs.stage(name_of(declaration), 0.8), runs.released_if_failed(made):
+        for number, (profile, _) in enumerate(stored):
+            path = paths[number] if number < len(paths) else ""
+            made.append(runs.store.allocate(profile, path=path))
+        job = FilterJob(
+            declaration, inputs, tuple(made), area, runs.cuts.block_bytes,
+            tuple(not chosen for _, chosen in stored),
+        )  # fmt: skip
+        _log_plan(runs, job, len(tiles), inline)
+        moments = _run_filter(runs, job, tiles, inline)
+        if any(
+            chosen and any(band.collisions for band in bands) and any(b.invalid for b in bands)
+            for bands, (_, chosen) in zip(moments, stored)
+        ):
+            # a valid pixel equals the nodata value that was chosen: move it aside
+            job = replace(job, nudge=(True,) * len(made))
+            moments = _run_filter(runs, job, tiles, inline)
+    return [
+        _result(image, bands, chosen) for image, bands, (_, chosen) in zip(made, moments, stored)
+    ]
+
+
+def _run_filter(
+    runs: Runs, job: FilterJob, tiles: Sequence[Window], inline: bool
+) -> list[list[Moments]]:
+    total = [[Moments() for _ in image.stored.bands] for image in job.outputs]
+    for part in runs.run(job, tiles, inline=inline):
+        for bands, others in zip(total, part):
+            _merge(bands, others)
+    return total
+
+
+def _merge(bands: Sequence[Moments], others: Sequence[Moments]) -> None:
+    for band, other in zip(bands, others):
+        band.merge(other)
+
+
+def _result(image: Image, moments: Sequence[Moments], chosen: bool) -> Result:
+    invalid = sum(band.invalid for band in moments)
+    stored = image.stored
+    if chosen and not invalid and stored.dtype.startswith(("int", "uint")):
+        # no pixel needs the nodata value, and a valid one may equal it
+        stored = stored.with_nodata(None)
+    image = replace(image, stored=stored, all_valid=invalid == 0)
+    return Result(image, [band.statistics() for band in moments])
+
+
+def _log_plan(runs: Runs, job: FilterJob, tiles: int, inline: bool) -> None:
+    memory = runs.store.memory
+    size = sum(image.stored.nbytes for image in job.outputs)
+    in_memory = job.outputs[0].raw.startswith(str(memory.folder.path))
+    runs.observer.log(
+        "info",
+        f"{name_of(job.declaration)}: {job.extent.cols} x {job.extent.rows} pixels in "
+        f"{tiles} tile(s), margin {job.declaration.margin}, "
+        f"{1 if inline else runs.executor.workers} worker(s), results of {size / 1e6:.1f} MB in "
+        f"{'memory' if in_memory else 'files on disk'}; "
+        f"{memory.available() / 1e6:.0f} MB of memory left.",
+    )
+
+
+def reduce_images(
+    runs: Runs,
+    declaration: Reduction,
+    inputs: Inputs,
+    *,
+    extent: Optional[Window] = None,
+    inline: bool = False,
+) -> Any:
+    """Run a reduction over images; what its ``finish`` returns."""
+    profiles = [source.profile for _, sources in inputs for source in sources]
+    area = area_of(profiles[0], extent)
+    with runs.stage(name_of(declaration), 0.8):
+        # rows of cells: partials merge left to right and top to bottom, whatever the tiling
+        pieces = split(area, CELL, 4 * CELL)
+        partials = runs.run(ReduceJob(declaration, inputs), pieces, inline=inline)
+        if declaration.merge_in_worker:
+            job = FinishJob(declaration, tuple(partials), tuple(profiles))
+            return runs.run(job, [area], inline=inline)[0]
+        return finish(declaration, partials, profiles)

@@ -1,0 +1,319 @@
+"""The images of one pipeline, known by keys (texts): opened, made, viewed, described, released."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Optional, Union
+
+import numpy as np
+
+from eoscale_engine.block_reading import Source
+from eoscale_engine.errors import InputError, MemoryBudgetError
+from eoscale_engine.filters.copy import Copy
+from eoscale_engine.gdal_profile import BandStatistics
+from eoscale_engine.image_work import Result, filter_images, load_file, statistics_of
+from eoscale_engine.memory import Image, Mappings
+from eoscale_engine.profile import CRS, Profile, grid_difference, profile_from
+from eoscale_engine.raster_align import aligned
+from eoscale_engine.raster_files import RasterFile, file_signature, open_raster_file
+from eoscale_engine.runs import Runs
+from eoscale_engine.views import view_of, with_georeference
+
+
+@dataclass
+class Entry:
+    """One image: where it is, what the user calls it, and what is known of it.
+
+    ``writable`` images belong to the pipeline alone. A ``shared`` one was handed out as a writable
+    array: its pixels may change at any time.
+    """
+
+    source: Source
+    label: str
+    writable: bool = False
+    shared: bool = False
+    statistics: Optional[list[BandStatistics]] = None
+    vrt: str = ""
+
+
+class PipelineImages:
+    """Owns the images of one pipeline; everything that is done with them goes through ``runs``."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+        self._entries: dict[str, Entry] = {}
+        self._mappings = Mappings()
+        self._numbers = itertools.count(1)
+
+    # ---- files
+
+    def open_raster(
+        self, raster_path: str, bands: Optional[Sequence[int]] = None, *, label: str = ""
+    ) -> str:
+        """Load a raster file into shared memory, decoded by all workers; returns its key.
+
+        A file that is in memory already is used again while it is unchanged. One that does not fit
+        is read piece by piece when it is worked on.
+
+        Parameters
+        ----------
+        raster_path : str
+            A file, or any name that GDAL opens.
+        bands : sequence of int, optional
+            Numbers from 1, in any order; all but alpha by default.
+        label : str
+            What messages call it; the path by default.
+        """
+        key = self.describe(raster_path, bands, label=label)
+        self.load(key)
+        return key
+
+    def describe(
+        self, raster_path: str, bands: Optional[Sequence[int]] = None, *, label: str = ""
+    ) -> str:
+        """Open a raster file without reading its pixels; work on it then reads what it needs."""
+        path = str(raster_path)
+        file = open_raster_file(path, tuple(bands) if bands else None, label=label)
+        return self._add(Entry(file, label or path))
+
+    def load(self, key: str, *, reserve: int = 0) -> bool:
+        """Bring a described file into memory where it fits beside ``reserve`` bytes of results.
+
+        Returns whether it is in memory.
+        """
+        entry, store = self._entry(key), self._runs.store
+        file = entry.source
+        if isinstance(file, Image):
+            return True
+        signature = file_signature(file.path)
+        if signature is not None:
+            found = store.loaded(file.path, signature, file.bands)
+            if found is not None:
+                entry.source = _with_crs(found, file.profile.crs)
+                self._log(f"'{entry.label}' is in memory already.")
+                return True
+        size = file.profile.nbytes + reserve
+        store.make_room(size)
+        try:
+            if size > store.memory.available():
+                raise MemoryBudgetError
+            image = store.allocate(file.profile, masked=file.mask != "none", disk=False)
+        except MemoryBudgetError:
+            self._log(f"'{entry.label}' does not fit into memory: it is read piece by piece.")
+            return False
+        image = load_file(self._runs, file, image)
+        if signature is not None and signature == file_signature(file.path):
+            store.keep_loaded(file.path, signature, file.bands, image)
+        entry.source = image
+        return True
+
+    def assign_crs(self, key: str, crs: CRS) -> None:
+        """Say which CRS an image has, as a user does whose file has none or a wrong one."""
+        entry = self._entry(key)
+        if isinstance(entry.source, Image):
+            entry.source = _with_crs(entry.source, crs)
+        else:
+            entry.source = replace(entry.source, profile=replace(entry.source.profile, crs=crs))
+
+    def align(self, key: str, first: str, resampling: str) -> str:
+        """Put a described image on the grid of the first, on the fly; returns the key to use.
+
+        ``resampling`` is nearest, bilinear, cubic or average. An image that lies pixel on pixel
+        already stays as it is.
+        """
+        entry, like = self._entry(key), self.profile(first)
+        file = entry.source
+        if isinstance(file, Image) or not grid_difference(like, file.profile):
+            return key
+        # the same alignment has the same name, so that it is found in memory the next time
+        described = repr((file.path, file.bands, like.crs, like.transform, like.shape, resampling))
+        name = "aligned-" + hashlib.sha256(described.encode()).hexdigest()[:16] + ".vrt"
+        vrt = str(self._runs.store.memory.folder.path / name)
+        aligned(file.path, file.bands, like, resampling, vrt)
+        self._log(f"'{entry.label}' is aligned to the first image ({resampling}).")
+        entry.source = open_raster_file(vrt, label=entry.label)
+        return key
+
+    # ---- images in memory
+
+    def create_image(self, profile: Union[Profile, Mapping[str, Any]]) -> str:
+        """Allocate an image of zeros; returns its key. Fill it through :meth:`get_array`.
+
+        ``profile`` is a :class:`Profile`, or a mapping with at least ``width``, ``height``,
+        ``count`` and ``dtype``.
+        """
+        image = self._runs.store.allocate(profile_from(profile))
+        key = self._add(Entry(image, "created image", writable=True))
+        # its memory may have been another image's
+        self._mappings.array(image, writable=True)[:] = 0
+        return key
+
+    def create_memview(
+        self, key: str, arr_subset: np.ndarray, arr_subset_profile: Mapping[str, Any]
+    ) -> str:
+        """A part of an image as an input of its own; returns its key.
+
+        Parameters
+        ----------
+        key : str
+            The image.
+        arr_subset : array of (bands, rows, cols)
+            A slice of ``get_array(key)``: shown without a copy, and kept in memory as long as it is
+            used. Any other array is copied into a new image.
+        arr_subset_profile : mapping
+            The view's profile; nodata, CRS and geotransform may differ from the image's.
+        """
+        if key in self._entries:
+            image = self._in_memory(key)
+            whole = self._mappings.array(image, writable=self._entries[key].writable)
+            view = view_of(image, whole, arr_subset)
+            if view is not None:
+                view = with_georeference(view, {**arr_subset_profile, **_size(view.profile)})
+                self._runs.store.retain(view)
+                return self._add(Entry(view, "view", shared=self._entries[key].shared))
+        cube = arr_subset[np.newaxis] if arr_subset.ndim == 2 else arr_subset
+        count, height, width = cube.shape
+        size = {"count": count, "height": height, "width": width, "dtype": cube.dtype}
+        made = self.create_image({**arr_subset_profile, **size})
+        self.get_array(made)[:] = cube
+        return made
+
+    def get_array(self, key: str, tile: Any = None) -> np.ndarray:
+        """The image's pixels ``(bands, rows, cols)`` in shared memory, without a copy.
+
+        Results and created images are writable; loaded files are not, since they are used again
+        when the file is opened again. ``tile`` (with EOScale's fields) chooses a part with its
+        margins.
+        """
+        image, entry = self._in_memory(key), self._entry(key)
+        # an array may outlive its image: its memory never becomes another image's
+        self._runs.store.publish(image)
+        if entry.writable:
+            entry.shared = True
+            entry.source = image = replace(image, all_valid=False)
+        array = self._mappings.array(image, writable=entry.writable)
+        if tile is None:
+            return array
+        rows = slice(tile.start_y - tile.top_margin, tile.end_y + tile.bottom_margin + 1)
+        cols = slice(tile.start_x - tile.left_margin, tile.end_x + tile.right_margin + 1)
+        return array[:, rows, cols]
+
+    def profile(self, key: Any) -> Profile:
+        """An image's profile."""
+        return self._entry(key).source.profile
+
+    def get_profile(self, key: str) -> dict[str, Any]:
+        """An image's profile as a dictionary of one's own, with rasterio's keys."""
+        return self.profile(key).to_dict()
+
+    def update_profile(self, key: str, profile: Mapping[str, Any]) -> str:
+        """Change nodata, CRS or geotransform of an image; returns its key.
+
+        Raises :class:`InputError` where the mapping names another size, band count or data type.
+        """
+        entry = self._entry(key)
+        entry.source = with_georeference(self._in_memory(key), profile)
+        entry.statistics, entry.vrt = None, ""
+        return key
+
+    def release(self, key: Any) -> None:
+        """Give an image back; its memory goes with its last user. Twice does no harm."""
+        entry = self._entries.pop(key, None)
+        if entry is not None and isinstance(entry.source, Image):
+            self._mappings.forget(entry.source.raw)
+            self._runs.store.release(entry.source)
+
+    def publish(self, key: str) -> str:
+        """Write the image's GDAL face beside its pixels; returns the path of the VRT."""
+        image, entry = self._whole(key), self._entry(key)
+        if entry.shared or not entry.vrt:
+            if entry.shared or entry.statistics is None:
+                entry.statistics = statistics_of(self._runs, image)
+            self._runs.store.publish(image)
+            entry.vrt = self._runs.store.memory.face(image, entry.statistics)
+        return entry.vrt
+
+    def leave_in(self, key: str, path: str) -> None:
+        """Put the image into a folder of the caller's: a VRT at ``path``, raw pixels beside it.
+
+        It is no longer the pipeline's.
+        """
+        raw = path + ".raw"
+        if self._whole(key).raw != raw:
+            self._replace(key, self._copied(key, raw))
+        image, entry = self._whole(key), self._entry(key)
+        self._runs.store.memory.face(image, entry.statistics, path)
+        self._mappings.forget(image.raw)
+        self._runs.store.disown(image)
+        del self._entries[key]
+
+    def hand_over(self, key: str) -> Image:
+        """Take an image out of the pipeline: whoever gets it must release it in the store."""
+        image = self._whole(key)
+        del self._entries[key]
+        return image
+
+    # ---- inside
+
+    def _log(self, text: str) -> None:
+        self._runs.observer.log("info", text)
+
+    def _add(self, entry: Entry) -> str:
+        key = f"image {next(self._numbers)}"
+        self._entries[key] = entry
+        return key
+
+    def _entry(self, key: Any) -> Entry:
+        if not isinstance(key, str):
+            raise TypeError(f"An image's key is a text, not {type(key).__name__}.")
+        try:
+            return self._entries[key]
+        except KeyError:
+            raise InputError(f"There is no image '{key}': released, or never made.") from None
+
+    def _in_memory(self, key: str) -> Image:
+        """The image; a file that is too large for memory becomes a mapped file on disk."""
+        if not self.load(key):
+            self._replace(key, self._copied(key))
+        source = self._entry(key).source
+        if not isinstance(source, Image):
+            raise InputError(f"'{self._entry(key).label}' could not be brought into memory.")
+        return source
+
+    def _whole(self, key: str) -> Image:
+        """The image, all of its pixels' file; what is only a part of one is copied."""
+        image = self._in_memory(key)
+        if image.bands is None and image.window is None:
+            return image
+        return self._replace(key, self._copied(key))
+
+    def _copied(self, key: str, raw: str = "") -> Result:
+        inputs = (("INPUT", (self._entry(key).source,)),)
+        [result] = filter_images(self._runs, Copy(), inputs, paths=[raw] if raw else ())
+        return result
+
+    def _replace(self, key: str, result: Result) -> Image:
+        entry = self._entry(key)
+        if isinstance(entry.source, Image):
+            self._mappings.forget(entry.source.raw)
+            self._runs.store.release(entry.source)
+        self._entries[key] = Entry(
+            result.image, entry.label, writable=True, statistics=result.statistics
+        )
+        return result.image
+
+    def _file_paths(self) -> list[str]:
+        """Files that are still to be read."""
+        sources = [entry.source for entry in self._entries.values()]
+        return [source.path for source in sources if isinstance(source, RasterFile)]
+
+
+def _size(profile: Profile) -> dict[str, Any]:
+    return {key: profile[key] for key in ("width", "height", "count", "dtype")}
+
+
+def _with_crs(image: Image, crs: Optional[CRS]) -> Image:
+    return replace(image, stored=replace(image.stored, crs=crs))

@@ -1,0 +1,1 @@
+"""Ready-made procedures: filters and reductions composed over several passes."""

@@ -1,0 +1,256 @@
+"""The histogram of an image: bounds found where none are given, then one counting pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Optional
+
+import numpy as np
+
+from eoscale_engine.declaration import Chart, Engine, Procedure, Summary, Table, parameter
+from eoscale_engine.errors import InputError
+from eoscale_engine.profile import Profile
+from eoscale_engine.reductions.histogram import (
+    MAXIMUM_BINS,
+    Counted,
+    HistogramCounts,
+    ValueRange,
+)
+from eoscale_engine.reductions.statistics import scale_notes
+
+Bounds = tuple[float, float]
+
+LARGEST_INTEGER = 2**51
+"""Up to here float64 holds the half-integers between which integers have their bins."""
+
+
+@dataclass(frozen=True)
+class Histogram(Procedure):
+    """Count the valid pixels of each band in bins of equal width.
+
+    A bin holds ``start <= x < end``, and the last one its end too, as in ``numpy.histogram``. All
+    bands share the bins. Bounds that are not given are the smallest and largest finite valid value
+    of all bands. Bins are made
+
+    by ``number``: that many between the bounds; an image of one single value ``v`` gets the bounds
+    ``v - 0.5`` and ``v + 0.5``;
+
+    by ``width``: a lower bound that is not given is a multiple of the width, and the last bin may
+    end beyond the upper bound;
+
+    for ``integers``: one for each integer ``v``, from ``v - 0.5`` to ``v + 0.5``;
+
+    ``automatic``: by number, save for integers without given bounds: there each bin holds the same
+    number of integers, the fewest that need no more bins than asked for, since bins that hold now
+    one integer and now two would show gaps that are not in the image.
+
+    The table has one row for each band and bin: ``count``, ``share = count / valid`` and
+    ``cumulative``, the share of valid pixels that lie below the bin's end. Shares are fractions of
+    all valid pixels, of those outside the bounds too, which a second table counts apart.
+
+    Values are physical, ``pixel * scale + offset``, unless ``raw`` asks for the pixels as stored.
+    Nodata, NaN and masked pixels are invalid: counted, in no bin. Infinite pixels lie outside all
+    bounds. Takes images ``(bands, rows, cols)`` of any integer or float dtype; complex ones are
+    refused with an ``InputError``, as are bounds that enclose nothing and more than 65536 bins.
+    Values are compared with the edges in float64.
+    """
+
+    name: ClassVar[str] = "histogram"
+    label: ClassVar[str] = "Histogram"
+    group: ClassVar[str] = "Statistics"
+    tags: ClassVar[tuple[str, ...]] = (
+        "histogram", "distribution", "frequency", "bins", "count", "cumulative", "statistics",
+    )  # fmt: skip
+    numbers: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("LOWER", "Start of the first bin"),
+        ("UPPER", "End of the last bin"),
+        ("BINS", "Number of bins"),
+        ("VALID", "Valid pixels of the first band"),
+        ("INVALID", "Invalid pixels of the first band"),
+        ("BELOW", "Valid pixels of the first band below the first bin"),
+        ("ABOVE", "Valid pixels of the first band above the last bin"),
+    )
+
+    binning: str = parameter(
+        "automatic",
+        choices=("automatic", "number", "width", "integers"),
+        label="Bins by",
+        help="Automatic is by number, with as many integers in each bin where pixels are integers",
+    )
+    bins: int = parameter(
+        256,
+        minimum=1,
+        maximum=MAXIMUM_BINS,
+        label="Number of bins",
+        help="For automatic bins, the most; for bins by number, as many",
+    )
+    width: Optional[float] = parameter(
+        None, minimum=0, label="Width of a bin", help="For bins by width, in the image's own unit"
+    )
+    lower: Optional[float] = parameter(
+        None, label="Lower bound", help="Start of the first bin; the smallest value if not set"
+    )
+    upper: Optional[float] = parameter(
+        None, label="Upper bound", help="End of the last bin; the largest value if not set"
+    )
+    cumulative: bool = parameter(
+        False, label="Cumulative plot", help="Plot the cumulative share in place of the counts"
+    )
+    raw: bool = parameter(
+        False,
+        label="Pixels as stored",
+        help="Use the stored pixels, without the scale and offset of their bands",
+        advanced=True,
+    )
+
+    def validate(self) -> None:
+        """Refuse a missing width and bounds that enclose nothing."""
+        if self.binning == "width" and not (self.width and math.isfinite(self.width)):
+            raise InputError("Histogram: bins by width need a width greater than 0.")
+        for bound in (self.lower, self.upper):
+            if bound is not None and not math.isfinite(bound):
+                raise InputError(f"Histogram: a bound cannot be {bound}.")
+        if self.lower is not None and self.upper is not None and self.lower >= self.upper:
+            raise InputError(
+                f"Histogram: the lower bound {self.lower:g} must be less than the upper bound "
+                f"{self.upper:g}."
+            )
+
+    def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
+        """Refuse complex images, and bins for each integer where values are not integers."""
+        super().check(inputs)
+        profile = inputs["INPUT"][0]
+        if self.binning == "integers" and not self._in_integers(profile):
+            raise InputError(
+                f"Histogram: one bin for each integer needs integers, but the image has "
+                f"{profile.dtype} pixels or a scale. Choose bins by width, or the pixels as stored."
+            )
+
+    def _in_integers(self, profile: Profile) -> bool:
+        scaled = any((band.scale, band.offset) != (1, 0) for band in profile.bands)
+        return np.dtype(profile.dtype).kind in "iu" and (self.raw or not scaled)
+
+    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
+        """Find the bounds that are not given, then count."""
+        profile = engine.profile(images["INPUT"][0])
+        limits: Optional[Bounds] = None
+        if self.lower is None or self.upper is None:
+            found = [pair for pair in engine.reduce(ValueRange(raw=self.raw), images) if pair]
+            if found:
+                limits = float(min(low for low, _ in found)), float(max(high for _, high in found))
+        lower, upper, bins = self._layout(limits, self._in_integers(profile))
+        counted = engine.reduce(HistogramCounts(lower, upper, bins, self.raw), images)
+        return self._summary(counted, profile)
+
+    def _layout(self, limits: Optional[Bounds], in_integers: bool) -> tuple[float, float, int]:
+        """First edge, last edge and number of bins, for the values' range (None: no value)."""
+        smallest, largest = limits or (0.0, 1.0)
+        if limits is None:
+            # Whichever bound is given, the other one only has to make sense with it.
+            smallest = smallest if self.upper is None else min(smallest, self.upper - 1)
+            largest = largest if self.lower is None else max(largest, self.lower + 1)
+        lower = smallest if self.lower is None else self.lower
+        upper = largest if self.upper is None else self.upper
+        if lower > upper:
+            raise InputError(
+                f"Histogram: no value lies within the bounds; the image has values from "
+                f"{smallest:g} to {largest:g}."
+            )
+        if self.binning == "integers":
+            return _integer_layout(lower, upper, 1)
+        if self.binning == "width" and self.width:
+            if self.lower is None and math.isfinite(lower / self.width):
+                lower = min(lower, math.floor(lower / self.width) * self.width)
+            # A quotient like 1.1 / 0.1 = 11.000000000000002 must not add an empty bin.
+            wanted = min((upper - lower) / self.width * (1 - 1e-12), 1e18)
+            bins = _affordable(max(1, math.ceil(wanted)))
+            return lower, max(upper, lower + bins * self.width), bins
+        whole = in_integers and max(-lower, upper) <= LARGEST_INTEGER
+        if self.binning == "automatic" and whole and self.lower is self.upper is None:
+            each = math.ceil((upper - lower + 1) / self.bins)
+            return _integer_layout(lower, upper, each)
+        if lower == upper:
+            half = max(0.5, abs(lower) * 1e-12)
+            lower, upper = lower - half, upper + half
+        return lower, upper, self.bins
+
+    def _summary(self, counted: Counted, profile: Profile) -> Summary:
+        edges = counted.edges.tolist()
+        rows: list[tuple[Any, ...]] = []
+        asides: list[tuple[Any, ...]] = []
+        for index, (number, band) in enumerate(zip(profile.band_numbers, profile.bands)):
+            valid, invalid, below, above = counted.asides[index].tolist()
+            total = below
+            for place, count in enumerate(counted.counts[index].tolist()):
+                total += count
+                shares = (count / valid, total / valid) if valid else (None, None)
+                rows.append(
+                    (number, band.name, place + 1, edges[place], edges[place + 1], count, *shares)
+                )
+            asides.append((number, band.name, valid, invalid, below, above))
+        notes = [
+            "A bin holds start <= x < end; the last one holds its end too.",
+            "share = count / valid; cumulative = share of the valid pixels below the bin's end.",
+        ]
+        if not counted.asides[:, 0].any():
+            notes.append("The image has no valid pixel: bounds that were not given are arbitrary.")
+        columns = ("band", "name", "bin", "start", "end", "count", "share", "cumulative")
+        numbers = {"LOWER": edges[0], "UPPER": edges[-1], "BINS": len(edges) - 1}
+        numbers.update(zip(("VALID", "INVALID", "BELOW", "ABOVE"), asides[0][2:]))
+        return Summary(
+            self.label,
+            (
+                Table("Histogram", columns, tuple(rows)),
+                Table(
+                    "Pixels", ("band", "name", "valid", "invalid", "below", "above"), tuple(asides)
+                ),
+            ),
+            numbers,
+            (self._chart(counted, profile),),
+            (*notes, *scale_notes(profile, self.raw)),
+        )
+
+    def _chart(self, counted: Counted, profile: Profile) -> Chart:
+        edges, heights = counted.edges, counted.counts.astype(np.float64)
+        places = (edges[:-1] + edges[1:]) / 2
+        if self.cumulative:
+            places = edges[1:]
+            valid, below = counted.asides[:, :1], counted.asides[:, 2:3]
+            heights = 100 * (below + np.cumsum(heights, axis=1)) / np.maximum(valid, 1)
+        series = tuple(
+            (f"Band {number}: {band.name}" if band.name else f"Band {number}",
+             tuple(places.tolist()), tuple(counts.tolist()))
+            for number, band, counts in zip(profile.band_numbers, profile.bands, heights)
+        )  # fmt: skip
+        units = {"" if self.raw else band.unit for band in profile.bands}
+        unit = units.pop() if len(units) == 1 else ""
+        return Chart(
+            "Cumulative histogram" if self.cumulative else "Histogram",
+            f"Value ({unit})" if unit else "Value",
+            "Share of valid pixels (%)" if self.cumulative else "Pixels",
+            series,
+            "bars" if profile.count == 1 and not self.cumulative else "lines",
+        )
+
+
+def _integer_layout(lower: float, upper: float, each: int) -> tuple[float, float, int]:
+    """First edge, last edge and number of bins that hold ``each`` integers."""
+    first, last = math.ceil(lower), math.floor(upper)
+    if first > last or max(-first, last) > LARGEST_INTEGER:
+        raise InputError(
+            f"Histogram: between {lower:g} and {upper:g} there is no integer that can have a bin "
+            f"of its own. Choose bins by number."
+        )
+    bins = _affordable(math.ceil((last - first + 1) / each))
+    return first - 0.5, first - 0.5 + bins * each, bins
+
+
+def _affordable(bins: int) -> int:
+    if bins > MAXIMUM_BINS:
+        raise InputError(
+            f"Histogram: this makes {bins} bins; the most is {MAXIMUM_BINS}. Choose wider bins or "
+            f"narrower bounds."
+        )
+    return bins

@@ -1,0 +1,463 @@
+"""What an image is: size, bands, data type, nodata, CRS, geotransform, names and metadata.
+
+A :class:`Profile` is an immutable value. It also reads as a mapping with the keys that EOScale and
+rasterio filters use (``driver``, ``dtype``, ``nodata``, ``width``, ``height``, ``count``, ``crs``,
+``transform``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Optional, Union
+
+import numpy as np
+from osgeo import osr
+
+from eoscale_engine.errors import InputError
+
+Number = Union[int, float, complex]
+
+DTYPES = (
+    "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64",
+    "float32", "float64", "complex64", "complex128",
+)  # fmt: skip
+"""The data types that an image can have, as NumPy names them."""
+
+MAPPING_KEYS = ("driver", "dtype", "nodata", "width", "height", "count", "crs", "transform")
+
+
+class Affine(NamedTuple):
+    """The geotransform: ``x = a * col + b * row + c`` and ``y = d * col + e * row + f``.
+
+    Reads like rasterio's: attributes ``a`` to ``f``, nine items, and ``transform * (col, row)``.
+    """
+
+    a: float = 1.0
+    b: float = 0.0
+    c: float = 0.0
+    d: float = 0.0
+    e: float = 1.0
+    f: float = 0.0
+    g: float = 0.0
+    h: float = 0.0
+    i: float = 1.0
+
+    @classmethod
+    def from_gdal(cls, c: float, a: float, b: float, f: float, d: float, e: float) -> Affine:
+        """From the six numbers in GDAL's order."""
+        return cls(a, b, c, d, e, f)
+
+    def to_gdal(self) -> tuple[float, float, float, float, float, float]:
+        """The six numbers in GDAL's order."""
+        return self.c, self.a, self.b, self.f, self.d, self.e
+
+    def __mul__(self, place: Any) -> Any:
+        """Map coordinates of the place ``(col, row)``."""
+        col, row = place
+        return self.a * col + self.b * row + self.c, self.d * col + self.e * row + self.f
+
+    def __invert__(self) -> Affine:
+        """The transform from map coordinates to ``(col, row)``."""
+        determinant = self.a * self.e - self.b * self.d
+        if determinant == 0:
+            raise InputError("The geotransform has no inverse: its cells have no area.")
+        a, b = self.e / determinant, -self.b / determinant
+        d, e = -self.d / determinant, self.a / determinant
+        return Affine(a, b, -a * self.c - b * self.f, d, e, -d * self.c - e * self.f)
+
+    def shifted(self, row: int, col: int) -> Affine:
+        """The geotransform of the image that begins at this row and column."""
+        if row == 0 and col == 0:
+            return self
+        c, f = self * (col, row)
+        return self._replace(c=c, f=f)
+
+
+@dataclass(frozen=True)
+class CRS:
+    """A coordinate reference system, kept as its WKT 2 text so that custom ones survive."""
+
+    wkt: str
+
+    def to_wkt(self) -> str:
+        """The WKT text."""
+        return self.wkt
+
+    def to_epsg(self) -> Optional[int]:
+        """The EPSG code, or None where the CRS has none."""
+        code = self._reference().GetAuthorityCode(None)
+        return int(code) if code and code.isdigit() else None
+
+    @property
+    def is_geographic(self) -> bool:
+        """Whether coordinates are longitudes and latitudes in degrees."""
+        return bool(self._reference().IsGeographic())
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether coordinates are in a projected plane."""
+        return bool(self._reference().IsProjected())
+
+    @property
+    def name(self) -> str:
+        """The name, with its EPSG code where there is one."""
+        epsg = self.to_epsg()
+        name = self._reference().GetName() or "unnamed"
+        return f"{name} (EPSG:{epsg})" if epsg else name
+
+    def same_as(self, other: CRS) -> bool:
+        """Whether both mean the same, however their texts are written."""
+        return self.wkt == other.wkt or bool(self._reference().IsSame(other._reference()))
+
+    def __str__(self) -> str:
+        epsg = self.to_epsg()
+        return f"EPSG:{epsg}" if epsg else self.wkt
+
+    def _reference(self) -> osr.SpatialReference:
+        reference = osr.SpatialReference()
+        reference.ImportFromWkt(self.wkt)
+        return reference
+
+
+class GroundControlPoint(NamedTuple):
+    """A pixel whose map coordinates are known."""
+
+    col: float
+    row: float
+    x: float
+    y: float
+    z: float = 0.0
+    id: str = ""
+    info: str = ""
+
+
+@dataclass(frozen=True)
+class Band:
+    """What one band carries beside its pixels.
+
+    ``scale`` and ``offset`` turn pixels into physical values: ``value = pixel * scale + offset``.
+    ``color`` is GDAL's name of the colour interpretation; ``color_table`` has one RGBA tuple for
+    each pixel value; ``categories`` one name for each. ``number`` is the band's in the file that it
+    was read from, 0 for a band that was made: it plays no part in comparisons.
+    """
+
+    nodata: Optional[Number] = None
+    scale: float = 1.0
+    offset: float = 0.0
+    name: str = ""
+    unit: str = ""
+    color: str = "Undefined"
+    color_table: tuple[tuple[int, int, int, int], ...] = ()
+    categories: tuple[str, ...] = ()
+    metadata: tuple[tuple[str, str], ...] = ()
+    number: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True)
+class Profile(Mapping[str, Any]):
+    """Everything that an image carries beside its pixels.
+
+    Attributes
+    ----------
+    width, height : int
+        Columns and rows.
+    dtype : str
+        NumPy's name of the data type, one of :data:`DTYPES`.
+    bands : tuple of Band
+        One for each band, in order.
+    crs : CRS or None
+    transform : Affine or None
+        None where the image has no geotransform (it may have ground control points).
+    gcps : tuple of GroundControlPoint
+    gcp_crs : CRS or None
+    metadata : tuple of (domain, key, value)
+        Dataset metadata that is worth carrying on; the default domain is the empty text.
+    """
+
+    width: int
+    height: int
+    dtype: str
+    bands: tuple[Band, ...] = (Band(),)
+    crs: Optional[CRS] = None
+    transform: Optional[Affine] = None
+    gcps: tuple[GroundControlPoint, ...] = ()
+    gcp_crs: Optional[CRS] = None
+    metadata: tuple[tuple[str, str, str], ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1:
+            raise InputError(f"An image of {self.width} x {self.height} pixels is empty.")
+        if self.dtype not in DTYPES:
+            raise InputError(f"Unknown data type '{self.dtype}'. Use one of: {', '.join(DTYPES)}.")
+        if not self.bands:
+            raise InputError("An image needs at least one band.")
+
+    # ---- size
+
+    @property
+    def count(self) -> int:
+        """Number of bands."""
+        return len(self.bands)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """``(bands, rows, cols)``."""
+        return self.count, self.height, self.width
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pixels."""
+        return self.count * self.height * self.width * np.dtype(self.dtype).itemsize
+
+    @property
+    def nodata(self) -> Optional[Number]:
+        """The nodata value of the first band."""
+        return self.bands[0].nodata
+
+    @property
+    def band_numbers(self) -> tuple[int, ...]:
+        """What a user calls the bands: their numbers in the file that they come from, or places."""
+        return tuple(band.number or place for place, band in enumerate(self.bands, 1))
+
+    # ---- derived profiles
+
+    def with_dtype(self, dtype: str) -> Profile:
+        """The same image with pixels of another type.
+
+        A nodata value that the type cannot hold is dropped (the engine then picks one, see
+        :func:`default_nodata`), and so are colour tables and categories where the type changes.
+        """
+        if dtype == self.dtype:
+            return self
+        bands = tuple(
+            replace(
+                band,
+                nodata=band.nodata if can_hold(dtype, band.nodata) else None,
+                color_table=(),
+                categories=(),
+                color="Undefined" if band.color == "Palette" else band.color,
+            )
+            for band in self.bands
+        )
+        return replace(self, dtype=dtype, bands=bands)
+
+    def with_bands(self, names: tuple[str, ...], nodata: Optional[Number] = None) -> Profile:
+        """The same grid and type with new bands of these names."""
+        return replace(self, bands=tuple(Band(nodata=nodata, name=name) for name in names))
+
+    def with_nodata(self, nodata: Optional[Number]) -> Profile:
+        """The same image with this nodata value in every band."""
+        return replace(self, bands=tuple(replace(band, nodata=nodata) for band in self.bands))
+
+    def physical(self, *, unit: Optional[str] = None) -> Profile:
+        """The same image without scale, offset and statistics: pixels are the values themselves."""
+        bands = tuple(
+            replace(band, scale=1.0, offset=0.0, unit=band.unit if unit is None else unit)
+            for band in self.bands
+        )
+        return replace(self, bands=bands)
+
+    def selected(self, bands: tuple[int, ...]) -> Profile:
+        """Only these bands, counted from 1."""
+        for number in bands:
+            if not 1 <= number <= self.count:
+                raise InputError(f"Band {number} is not there: the image has {self.count} band(s).")
+        return replace(self, bands=tuple(self.bands[number - 1] for number in bands))
+
+    def cropped(self, row: int, col: int, rows: int, cols: int) -> Profile:
+        """The part of the image in a window, with its own geotransform and control points."""
+        return replace(
+            self,
+            width=cols,
+            height=rows,
+            transform=None if self.transform is None else self.transform.shifted(row, col),
+            gcps=tuple(p._replace(col=p.col - col, row=p.row - row) for p in self.gcps),
+            metadata=tuple(_cropped_item(item, row, col) for item in self.metadata),
+        )
+
+    # ---- the mapping that EOScale and rasterio filters read
+
+    def __getitem__(self, key: str) -> Any:
+        if key == "driver":
+            return "GTiff"
+        if key == "transform":
+            return self.transform or Affine()
+        if key in MAPPING_KEYS:
+            return getattr(self, key)
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(MAPPING_KEYS)
+
+    def __len__(self) -> int:
+        return len(MAPPING_KEYS)
+
+    def __hash__(self) -> int:
+        return hash((self.width, self.height, self.dtype, self.bands, self.transform))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Profile) and vars(self) == vars(other)
+
+    def updated(self, values: Mapping[str, Any]) -> Profile:
+        """This profile with what a filter wrote into a mapping of it (see :meth:`to_dict`).
+
+        A nodata value that the mapping does not change is dropped where a new type cannot hold it.
+
+        Raises
+        ------
+        InputError
+            Where a data type, CRS or nodata value cannot be used.
+        """
+        profile = self.with_dtype(_dtype_name(values.get("dtype", self.dtype)))
+        count = int(values.get("count", self.count))
+        if count != self.count:
+            profile = profile.with_bands(("",) * count, profile.nodata)
+        nodata = values.get("nodata", self.nodata)
+        if not _same_nodata(nodata, self.nodata):
+            if not can_hold(profile.dtype, nodata):
+                raise InputError(f"{profile.dtype} pixels cannot hold nodata {nodata}.")
+            profile = profile.with_nodata(nodata)
+        transform = values.get("transform")
+        if transform is not None and transform != self["transform"]:
+            profile = replace(profile, transform=Affine(*tuple(transform)[:6]))
+        return replace(
+            profile,
+            width=int(values.get("width", self.width)),
+            height=int(values.get("height", self.height)),
+            crs=_crs_from(values.get("crs", self.crs)),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dictionary that a filter may change, with the keys of rasterio's profiles."""
+        return dict(self)
+
+
+def _cropped_item(item: tuple[str, str, str], row: int, col: int) -> tuple[str, str, str]:
+    """Metadata of the crop: rational polynomial coefficients count lines and samples from its corner."""
+    domain, key, value = item
+    shift = {"LINE_OFF": row, "SAMP_OFF": col}.get(key, 0) if domain == "RPC" else 0
+    return (domain, key, repr(float(value.split()[0]) - shift)) if shift else item
+
+
+def profile_from(values: Mapping[str, Any], like: Optional[Profile] = None) -> Profile:
+    """A mapping as a profile: one as it is, others with what they do not name as in ``like``.
+
+    Without ``like`` the mapping needs ``width``, ``height`` and ``dtype``; else an InputError.
+    """
+    if isinstance(values, Profile):
+        return values
+    if like is None:
+        missing = [key for key in ("width", "height", "dtype") if key not in values]
+        if missing:
+            raise InputError(f"The profile of an image needs {', '.join(missing)}.")
+        width, height = int(values["width"]), int(values["height"])
+        like = Profile(width, height, _dtype_name(values["dtype"]))
+    return like.updated(values)
+
+
+def _dtype_name(dtype: Any) -> str:
+    try:
+        return np.dtype(dtype).name
+    except TypeError:
+        known = ", ".join(DTYPES)
+        raise InputError(f"'{dtype}' is no data type. Use one of: {known}.") from None
+
+
+def _same_nodata(one: Any, two: Any) -> bool:
+    return one == two or (one != one and two != two)
+
+
+def _crs_from(crs: Any) -> Optional[CRS]:
+    if crs is None or isinstance(crs, CRS):
+        return crs
+    text = crs.to_wkt() if hasattr(crs, "to_wkt") else str(crs)
+    reference = osr.SpatialReference()
+    try:
+        known = reference.SetFromUserInput(text) == 0
+    except RuntimeError:  # GDAL's exceptions are switched on
+        known = False
+    if not known:
+        raise InputError(f"'{text}' is no CRS. Use a code such as EPSG:32631, or WKT.")
+    return CRS(reference.ExportToWkt(["FORMAT=WKT2_2019"]))
+
+
+def can_hold(dtype: str, value: Optional[Number]) -> bool:
+    """Whether a data type can hold a value exactly as a nodata value (floats round to theirs)."""
+    if value is None:
+        return True
+    kind = np.dtype(dtype)
+    if kind.kind in "iu":
+        if isinstance(value, complex) or value != value or abs(value) == float("inf"):
+            return False
+        info = np.iinfo(kind)
+        return value == int(value) and info.min <= int(value) <= info.max
+    return True
+
+
+def default_nodata(dtype: str) -> Number:
+    """The nodata value that an image gets where its filter marks pixels invalid and names none.
+
+    NaN for floats and complex numbers, the smallest value of signed and the largest of unsigned
+    integers.
+    """
+    kind = np.dtype(dtype)
+    if kind.kind in "fc":
+        return float("nan")
+    return int(np.iinfo(kind).max if kind.kind == "u" else np.iinfo(kind).min)
+
+
+def grid_difference(first: Profile, other: Profile) -> str:
+    """What keeps two images from lying pixel on pixel, in words; empty where they do.
+
+    Geotransforms are compared at the image's corners, to a hundredth of a pixel.
+    """
+    if (first.width, first.height) != (other.width, other.height):
+        return f"sizes {first.width} x {first.height} and {other.width} x {other.height} pixels"
+    if first.crs is not None and other.crs is not None and not first.crs.same_as(other.crs):
+        return f"CRS {first.crs.name} and {other.crs.name}"
+    if first.transform is not None and other.transform is not None:
+        tolerance = 0.01 * max(
+            abs(first.transform.a), abs(first.transform.b),
+            abs(first.transform.d), abs(first.transform.e),
+        )  # fmt: skip
+        for place in ((0, 0), (first.width, 0), (0, first.height), (first.width, first.height)):
+            one, two = first.transform * place, other.transform * place
+            if max(abs(one[0] - two[0]), abs(one[1] - two[1])) > tolerance:
+                return (
+                    f"geotransforms {_six(first.transform)} and {_six(other.transform)} "
+                    "(origin x, cell width, rotation, origin y, rotation, cell height)"
+                )
+    return ""
+
+
+def _six(transform: Affine) -> str:
+    return "(" + ", ".join(f"{value:.12g}" for value in transform.to_gdal()) + ")"
+
+
+def window_of_extent(
+    profile: Profile, extent: tuple[float, float, float, float]
+) -> tuple[int, int, int, int]:
+    """Row, column, rows and columns of the pixels that an extent touches, cut to the image.
+
+    ``extent`` is ``(x minimum, y minimum, x maximum, y maximum)`` in the image's CRS; a side that
+    lies on a pixel's edge, to a millionth of a pixel, takes no further pixel. Where the
+    geotransform is rotated it is the bounding rectangle in pixels.
+
+    Raises :class:`InputError` where the extent does not meet the image.
+    """
+    x_minimum, y_minimum, x_maximum, y_maximum = extent
+    inverse = ~(profile.transform or Affine())
+    corners = [inverse * (x, y) for x in (x_minimum, x_maximum) for y in (y_minimum, y_maximum)]
+    cols, rows = zip(*corners)
+    first_col, last_col = _pixels(min(cols), max(cols), profile.width)
+    first_row, last_row = _pixels(min(rows), max(rows), profile.height)
+    if first_col >= last_col or first_row >= last_row:
+        raise InputError("The extent does not meet the image.")
+    return first_row, first_col, last_row - first_row, last_col - first_col
+
+
+def _pixels(start: float, stop: float, size: int) -> tuple[int, int]:
+    tolerance = 1e-6
+    return max(0, math.floor(start + tolerance)), min(size, math.ceil(stop - tolerance))

@@ -1,0 +1,116 @@
+"""Putting an image on another one's grid, on the fly: a warped VRT."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+from osgeo import gdal
+
+from eoscale_engine.errors import InputError
+from eoscale_engine.gdal_calls import call_gdal, reason
+from eoscale_engine.gdal_profile import describe
+from eoscale_engine.profile import CRS, Affine, Profile
+from eoscale_engine.raster_files import RasterFile, open_raster_file
+from eoscale_engine.raster_vrt import vrt_of_bands
+
+RESAMPLINGS = {"nearest": "near", "bilinear": "bilinear", "cubic": "cubic", "average": "average"}
+"""Ways to resample, and GDAL's names of them."""
+
+
+def aligned(
+    path: str, bands: Optional[Sequence[int]], like: Profile, resampling: str, vrt_path: str
+) -> None:
+    """Write a VRT in which bands of an image lie pixel on pixel on the grid of ``like``.
+
+    Same size, CRS and geotransform (rotated ones too) to the last bit. Each pixel is transformed
+    exactly, and from the full resolution (no overviews). What lies outside the image, or is
+    invalid in it, is invalid: by nodata where a band has it, NaN in other bands of floats, and an
+    alpha band for the rest.
+
+    Parameters
+    ----------
+    path : str
+    bands : sequence of int, optional
+        Numbers from 1; all but alpha where None. They are bands 1, 2, ... of the VRT.
+    like : Profile
+        The grid, with CRS and geotransform.
+    resampling : str
+        One of :data:`RESAMPLINGS`.
+    vrt_path : str
+        Where the VRT is written.
+
+    Raises
+    ------
+    InputError
+        Where one of the two has no CRS or no place on the map.
+    """
+    if resampling not in RESAMPLINGS:
+        raise InputError(
+            f"Unknown resampling '{resampling}'. Use one of: {', '.join(RESAMPLINGS)}."
+        )
+    file = open_raster_file(path, bands)
+    if like.crs is None or like.transform is None:
+        raise InputError(f"{path} cannot be aligned: the first image has no CRS or geotransform.")
+    if not (
+        (file.profile.crs and file.profile.transform)
+        or (file.profile.gcp_crs and file.profile.gcps)
+    ):
+        raise InputError(
+            f"{path} cannot be aligned: it has no CRS or geotransform. Assign them first."
+        )
+    text, errors = call_gdal(_warped_text, file, like, like.crs, like.transform, resampling)
+    if text is None or errors:
+        raise InputError(f"{path} cannot be aligned: {reason(errors)}.")
+    Path(vrt_path).write_text(text, encoding="utf-8")
+
+
+def _warped_text(
+    file: RasterFile, like: Profile, crs: CRS, transform: Affine, resampling: str
+) -> str:
+    path = os.path.abspath(file.path) if os.path.exists(file.path) else file.path
+    source_text = vrt_of_bands(
+        path, file.bands, file.profile, masked=file.mask == "mask", alpha=file.alpha
+    )
+    floats = np.dtype(file.profile.dtype).kind == "f"
+    nodata = [
+        "nan" if band.nodata is None and floats else str(band.nodata).lower()
+        for band in file.profile.bands
+    ]
+    options = ["NUM_THREADS=1"]
+    if "none" in nodata:
+        # GDAL's way to join the bands' validity takes a band without nodata for one with.
+        options.append("UNIFIED_SRC_NODATA=NO")
+    right, bottom = like.width, like.height
+    x, y = zip(*(transform * place for place in ((0, 0), (right, 0), (0, bottom), (right, bottom))))
+    warped = gdal.Warp(
+        "", gdal.Open(source_text), format="VRT", dstSRS=crs.wkt,
+        outputBounds=(min(x), min(y), max(x), max(y)), width=like.width, height=like.height,
+        resampleAlg=RESAMPLINGS[resampling], errorThreshold=0, overviewLevel="NONE",
+        srcNodata=" ".join(nodata), dstNodata=" ".join(nodata), dstAlpha="none" in nodata,
+        warpOptions=options,
+    )  # fmt: skip
+    describe(warped, replace(file.profile, crs=crs, transform=transform, gcps=()))
+    tree = gdal.ParseXMLString(warped.GetMetadata("xml:VRT")[0])
+    # gdal.Warp takes a box, which cannot say a rotated grid and rounds any other.
+    numbers = [repr(number) for number in transform.to_gdal()]
+    inverse: Affine = ~transform
+    _set_text(tree, "SRS", crs.wkt)
+    _set_text(tree, "GeoTransform", ", ".join(numbers))
+    _set_text(tree, "DstGeoTransform", ",".join(numbers))
+    _set_text(tree, "DstInvGeoTransform", ",".join(map(repr, inverse.to_gdal())))
+    _set_text(tree, "SourceDataset", source_text)
+    return str(gdal.SerializeXMLTree(tree))
+
+
+def _set_text(node: list[Any], name: str, text: str) -> None:
+    for child in node[2:]:
+        if child[0] == gdal.CXT_Element and child[1] == name:
+            child[2:] = [part for part in child[2:] if part[0] != gdal.CXT_Text]
+            child.append([gdal.CXT_Text, text])
+        else:
+            _set_text(child, name, text)

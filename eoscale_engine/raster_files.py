@@ -1,0 +1,248 @@
+"""Images on disk, through GDAL: what they are, and their pixels.
+
+Writing is in :mod:`eoscale_engine.raster_write`, putting images on one grid in
+:mod:`eoscale_engine.raster_align`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import numpy as np
+from osgeo import gdal
+
+from eoscale_engine.errors import InputError
+from eoscale_engine.gdal_calls import call_gdal, reason
+from eoscale_engine.gdal_profile import BandStatistics, profile_of
+from eoscale_engine.profile import Profile
+from eoscale_engine.raster_signature import Signature, file_signature, file_state
+from eoscale_engine.raster_vrt import vrt_face
+from eoscale_engine.tiling import Window
+
+__all__ = [
+    "BandStatistics", "Datasets", "RasterFile", "file_signature", "open_raster_file", "vrt_face",
+]  # fmt: skip
+
+# ---------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True)
+class RasterFile:
+    """Chosen bands of an image on disk. A value: it can be sent to workers.
+
+    Attributes
+    ----------
+    path : str
+    bands : tuple of int
+        Numbers of the chosen bands, from 1.
+    profile : Profile
+        Of the chosen bands.
+    block_shape : (rows, cols)
+        The file's own blocks: windows that keep to them are read fastest.
+    mask : str
+        What tells of validity beside nodata: ``"none"``, ``"alpha"`` (a band: 0 is transparent) or
+        ``"mask"`` (GDAL mask bands: 0 is invalid).
+    alpha : int
+        Number of the alpha band, 0 where there is none.
+    open_options : tuple of str
+        GDAL's ``KEY=VALUE``.
+    signature : Signature or None
+        Of the file when it was described; None where that cannot be known (see
+        :func:`file_signature`).
+    described : int
+        When, in nanoseconds.
+    """
+
+    path: str
+    bands: tuple[int, ...]
+    profile: Profile
+    block_shape: tuple[int, int]
+    mask: str = "none"
+    alpha: int = 0
+    open_options: tuple[str, ...] = ()
+    signature: Optional[Signature] = None
+    described: int = 0
+
+    def read(
+        self,
+        window: Window,
+        out: Optional[np.ndarray] = None,
+        datasets: Optional[Datasets] = None,
+    ) -> np.ndarray:
+        """The pixels of a window of the image, ``(bands, rows, cols)`` in the profile's dtype.
+
+        Decoded straight into ``out`` where it is given: any view with these shape and dtype whose
+        strides are positive. An InputError names the file and the window that cannot be decoded.
+        """
+        if out is None:
+            out = np.empty((len(self.bands), window.rows, window.cols), self.profile.dtype)
+        dataset = (datasets or Datasets()).get(self)
+        self._decode(dataset.ReadAsArray, window, buf_obj=out, band_list=list(self.bands))
+        return out
+
+    def read_mask(
+        self, window: Window, datasets: Optional[Datasets] = None
+    ) -> Optional[np.ndarray]:
+        """Where alpha or masks say that pixels are valid, boolean ``(rows, cols)``.
+
+        None where the image has neither. Where each band has its own mask, a pixel is valid that is
+        valid in all chosen bands. Nodata values have no part in this.
+        """
+        if self.mask == "none":
+            return None
+        dataset = (datasets or Datasets()).get(self)
+        if self.mask == "alpha":
+            alpha = dataset.GetRasterBand(self.alpha)
+            return np.asarray(self._decode(alpha.ReadAsArray, window) != 0)
+        valid = np.ones((window.rows, window.cols), bool)
+        for band in map(dataset.GetRasterBand, _mask_bands(dataset, self.bands)):
+            valid &= self._decode(band.GetMaskBand().ReadAsArray, window) != 0
+        return valid
+
+    def _decode(self, function: Any, window: Window, **keywords: Any) -> np.ndarray:
+        place = (window.col, window.row, window.cols, window.rows)
+        pixels, errors = call_gdal(function, *place, **keywords)
+        if pixels is None or errors:
+            raise InputError(
+                f"{self.path} cannot be read at rows {window.row} to {window.end_row - 1}, columns "
+                f"{window.col} to {window.end_col - 1}: {reason(errors)}. The file may be damaged "
+                "or incomplete: copy or download it again."
+            )
+        return pixels
+
+
+class Datasets:
+    """The datasets that one thread has open, each opened once and used again.
+
+    An image that was described anew after its file changed is opened anew. Not for two threads.
+    """
+
+    def __init__(self, limit: int = 32) -> None:
+        self._limit = limit
+        self._open: OrderedDict[Any, gdal.Dataset] = OrderedDict()
+
+    def get(self, file: RasterFile) -> gdal.Dataset:
+        """The image's dataset; InputError where its file is gone or no more what was described."""
+        key = (file.path, file.open_options, file.signature or file.described)
+        if key not in self._open:
+            dataset = _opened(file.path, file.open_options, file.path)
+            if file.signature and file_state(file.path) != file.signature[0]:
+                raise InputError(f"{file.path} changed while it was in use. Run again.")
+            self._open[key] = dataset
+            if len(self._open) > self._limit:
+                self._open.popitem(last=False)
+        self._open.move_to_end(key)
+        return self._open[key]
+
+    def clear(self) -> None:
+        """Close all datasets."""
+        self._open.clear()
+
+
+# ---------------------------------------------------------------- describing
+
+
+def open_raster_file(
+    path: str,
+    bands: Optional[Sequence[int]] = None,
+    *,
+    label: str = "",
+    open_options: Sequence[str] = (),
+) -> RasterFile:
+    """Check and describe an image that GDAL reads.
+
+    Parameters
+    ----------
+    path : str
+        A file, or any name that GDAL opens.
+    bands : sequence of int, optional
+        Numbers from 1; all but alpha where None (an image of alpha alone keeps it).
+    label : str
+        What the user calls the image, for messages.
+    open_options : sequence of str
+        GDAL's ``KEY=VALUE``.
+
+    Raises
+    ------
+    InputError
+        Naming the label, the path, what is wrong and what to do.
+    """
+    name = f"{label} ({path})" if label else path
+    dataset = _opened(path, open_options, name)
+    _check_bands(dataset, name)
+    alpha = _alpha_band(dataset)
+    everything = range(1, dataset.RasterCount + 1)
+    chosen = tuple(bands or [n for n in everything if n != alpha] or everything)
+    for number in chosen:
+        if number not in everything:
+            raise InputError(
+                f"{name} has no band {number}: it has {dataset.RasterCount}. Choose another band."
+            )
+    try:
+        profile, errors = call_gdal(profile_of, dataset, chosen)
+    except InputError as problem:
+        raise InputError(f"{name}: {problem}. Convert the image to another data type.") from None
+    if profile is None:
+        raise InputError(f"{name} cannot be described: {reason(errors)}.")
+    mask = "none"
+    if alpha and chosen != (alpha,):
+        mask = "alpha"
+    elif _mask_bands(dataset, chosen):
+        mask = "mask"
+    cols, rows = dataset.GetRasterBand(chosen[0]).GetBlockSize()
+    return RasterFile(
+        path, chosen, profile, (rows, cols), mask, alpha if mask == "alpha" else 0,
+        tuple(open_options), file_signature(path), time.time_ns(),
+    )  # fmt: skip
+
+
+def _opened(path: str, open_options: Sequence[str], name: str) -> gdal.Dataset:
+    dataset, errors = call_gdal(
+        gdal.OpenEx, path, gdal.OF_RASTER | gdal.OF_VERBOSE_ERROR,
+        open_options=list(open_options),
+    )  # fmt: skip
+    if dataset is None and not os.path.exists(path):
+        if os.path.islink(path):
+            raise InputError(
+                f"{name} is a link to an image that is no longer in memory. Make it again."
+            )
+        raise InputError(f"{name} cannot be opened: {reason(errors)}. Check the path.")
+    if dataset is None:
+        raise InputError(f"{name} is not an image that GDAL can read: {reason(errors)}.")
+    return dataset
+
+
+def _check_bands(dataset: gdal.Dataset, name: str) -> None:
+    subdatasets = [subdataset for subdataset, _ in dataset.GetSubDatasets()]
+    if dataset.RasterCount == 0 and subdatasets:
+        raise InputError(
+            f"{name} holds {len(subdatasets)} images. Choose one of: {', '.join(subdatasets)}."
+        )
+    if dataset.RasterCount == 0:
+        raise InputError(f"{name} has no bands. Choose an image that has pixels.")
+
+
+def _alpha_band(dataset: gdal.Dataset) -> int:
+    for number in range(1, dataset.RasterCount + 1):
+        if dataset.GetRasterBand(number).GetColorInterpretation() == gdal.GCI_AlphaBand:
+            return number
+    return 0
+
+
+def _mask_bands(dataset: gdal.Dataset, bands: Sequence[int]) -> list[int]:
+    """Bands whose masks say more than their nodata values do; one for a mask of the dataset."""
+    masked = []
+    for number in bands:
+        flags = dataset.GetRasterBand(number).GetMaskFlags()
+        # Both flags: the metadata item NODATA_VALUES, a colour that is transparent as a whole.
+        by_color = flags & gdal.GMF_NODATA and flags & gdal.GMF_PER_DATASET
+        if by_color or not flags & (gdal.GMF_ALL_VALID | gdal.GMF_NODATA | gdal.GMF_ALPHA):
+            masked.append(number)
+            if flags & gdal.GMF_PER_DATASET:
+                break
+    return masked

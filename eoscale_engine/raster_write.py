@@ -1,0 +1,254 @@
+"""Writing an image as GeoTIFF or COG: whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import numpy as np
+from osgeo import gdal
+
+from eoscale_engine.errors import Cancelled, OutputError
+from eoscale_engine.gdal_calls import ONE_THREAD, call_gdal, reason
+from eoscale_engine.gdal_profile import BandStatistics, profile_of
+from eoscale_engine.profile import Profile
+from eoscale_engine.raster_files import RasterFile, open_raster_file
+from eoscale_engine.raster_options import COMPRESSIONS, FORMATS, WriteOptions, overview_resampling
+from eoscale_engine.raster_signature import source_files
+from eoscale_engine.raster_vrt import vrt_of_bands
+
+__all__ = ["FORMATS", "Progress", "WriteOptions", "check_target", "write_raster"]
+
+ENDINGS = (".tif", ".tiff")
+
+LEAST_OVERVIEW = 512
+"""Overviews are halved until both sides fit this many pixels."""
+
+_SIDE_FILES = (".aux.xml", ".ovr", ".ovr.aux.xml", ".msk", ".msk.ovr")
+
+Progress = Callable[[float], bool]
+"""Gets the done part, 0 to 1; returns False to cancel."""
+
+# ---------------------------------------------------------------- before any work
+
+
+def check_target(path: str, input_paths: Iterable[str] = ()) -> None:
+    """Refuse, with an OutputError, a target that cannot be written or that is one of the inputs.
+
+    An input's own files count (side files, the sources of a VRT), and so do other names of the same
+    file (links).
+    """
+    target = Path(path)
+    if target.suffix.lower() not in ENDINGS:
+        raise OutputError(f"{path} has an unknown ending. Use one of: {', '.join(ENDINGS)}.")
+    folder = target.absolute().parent
+    if not folder.is_dir():
+        raise OutputError(f"{path} cannot be written: there is no folder {folder}. Make it first.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"{path} cannot be written: the folder {folder} is not writable. Choose another folder."
+        )
+    if target.is_dir():
+        raise OutputError(f"{path} is a folder. Give the name of a file.")
+    if not target.exists():
+        return
+    for source in input_paths:
+        for file in source_files(source) or [source]:
+            if os.path.exists(file) and os.path.samefile(file, target):
+                raise OutputError(
+                    f"{path} is one of the inputs"
+                    + ("" if file == source else f" (it is behind {source})")
+                    + ". Choose another name for the result."
+                )
+
+
+# ---------------------------------------------------------------- writing
+
+
+def write_raster(
+    source_path: str,
+    target: str,
+    *,
+    format: str = "GTiff",  # noqa: A002 - GDAL's own word
+    options: Optional[WriteOptions] = None,
+    statistics: Optional[Sequence[BandStatistics]] = None,
+    threads: int = 1,
+    progress: Optional[Progress] = None,
+) -> None:
+    """Write all bands of an image as a tiled, compressed GeoTIFF or COG.
+
+    Everything the image carries goes with it: nodata, mask, names, colours, CRS, metadata; its
+    statistics are stored inside. The file is made in a hidden folder beside the target and renamed
+    when it is whole: where this fails or is cancelled nothing is left behind, and a file that was
+    there before stays as it was.
+
+    Parameters
+    ----------
+    source_path : str
+        Any image that GDAL opens.
+    target : str
+        A path that ends in ``.tif`` or ``.tiff``.
+    format : str
+        ``"GTiff"`` or ``"COG"``.
+    options : WriteOptions, optional
+    statistics : sequence of BandStatistics, optional
+        One for each band; the source's own where None.
+    threads : int
+        Threads that compress.
+    progress : callable, optional
+        Gets the done part; returns False to cancel.
+
+    Raises
+    ------
+    OutputError, Cancelled
+
+    Notes
+    -----
+    A TIFF holds one nodata value for all bands. Floats whose bands have different ones are written
+    with NaN in their place; other types are refused.
+    """
+    if format not in FORMATS:
+        raise OutputError(f"Unknown format '{format}'. Use one of: {', '.join(FORMATS)}.")
+    options = options or WriteOptions()
+    check_target(target)
+    _check_codec(format, options)
+    source = open_raster_file(source_path)
+    watch = _Watch(progress, 0.8 if options.overviews and format == "GTiff" else 1.0)
+    try:
+        folder = tempfile.mkdtemp(prefix=".eoscale-", dir=Path(target).absolute().parent)
+    except OSError as problem:
+        raise OutputError(f"{target} could not be written: {problem.strerror}.") from None
+    try:
+        made = os.path.join(folder, os.path.basename(target))
+        done, errors = call_gdal(
+            _write, source, made, format, options, statistics, threads, watch,
+            config={**ONE_THREAD, "GDAL_TIFF_INTERNAL_MASK": "YES"},
+        )  # fmt: skip
+        watch.raise_if_stopped()
+        if not done or errors:
+            raise OutputError(reason(errors))
+        _put(made, target)
+    except OutputError as problem:
+        raise OutputError(f"{target} could not be written: {problem}.") from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_codec(format: str, options: WriteOptions) -> None:  # noqa: A002
+    known = gdal.GetDriverByName(format).GetMetadataItem("DMD_CREATIONOPTIONLIST")
+    if f">{options.compress}<" not in known:
+        usable = [name for name in COMPRESSIONS if f">{name}<" in known]
+        raise OutputError(
+            f"This GDAL does not write {options.compress}. Use one of: {', '.join(usable)}."
+        )
+
+
+def _write(
+    source: RasterFile,
+    target: str,
+    format: str,  # noqa: A002
+    options: WriteOptions,
+    statistics: Optional[Sequence[BandStatistics]],
+    threads: int,
+    watch: _Watch,
+) -> bool:
+    original = gdal.OpenEx(source.path, gdal.OF_RASTER)
+    every = tuple(range(1, original.RasterCount + 1))
+    profile = profile_of(original, every)
+    # An image in memory between the two: the source takes no change, not even of statistics.
+    text = vrt_of_bands(
+        os.path.abspath(source.path) if os.path.exists(source.path) else source.path,
+        every, _with_one_nodata(profile), masked=source.mask == "mask",
+        nodata_in_file=() if _has_one_nodata(profile) else [band.nodata for band in profile.bands],
+    )  # fmt: skip
+    between = gdal.Open(text)
+    for number in every:
+        band = between.GetRasterBand(number)
+        for key, value in _statistics(original, number, statistics).items():
+            band.SetMetadataItem(key, value)
+    made = gdal.GetDriverByName(format).CreateCopy(
+        target, between, 0, options.creation_options(format, profile, threads), watch
+    )
+    if made is None:
+        return False
+    del made  # writes what is still in GDAL's cache
+    if options.overviews and format == "GTiff":
+        watch.next_stage()
+        return _add_overviews(target, profile, watch)
+    return True
+
+
+def _has_one_nodata(profile: Profile) -> bool:
+    return len({repr(band.nodata) for band in profile.bands}) == 1
+
+
+def _with_one_nodata(profile: Profile) -> Profile:
+    """The profile as a TIFF can hold it: with one nodata value for all bands."""
+    if _has_one_nodata(profile):
+        return profile
+    if np.dtype(profile.dtype).kind == "f":
+        return profile.with_nodata(float("nan"))
+    raise OutputError(
+        "a TIFF holds one nodata value for all bands, and the bands have different ones. Give them "
+        "the same value, or convert the image to floats"
+    )
+
+
+def _statistics(
+    original: gdal.Dataset, number: int, statistics: Optional[Sequence[BandStatistics]]
+) -> dict[str, str]:
+    if statistics:
+        return statistics[number - 1].metadata()
+    items = original.GetRasterBand(number).GetMetadata_Dict() or {}
+    return {key: value for key, value in items.items() if key.startswith("STATISTICS_")}
+
+
+def _add_overviews(target: str, profile: Profile, watch: _Watch) -> bool:
+    factors, factor = [], 1
+    while max(profile.width, profile.height) / factor > LEAST_OVERVIEW:
+        factor *= 2
+        factors.append(factor)
+    # With threads, GDAL 3.6 prints an error for each block it decodes of more than three bands.
+    dataset = gdal.OpenEx(target, gdal.OF_RASTER | gdal.OF_UPDATE)
+    return not factors or dataset.BuildOverviews(overview_resampling(profile), factors, watch) == 0
+
+
+def _put(made: str, target: str) -> None:
+    try:
+        os.replace(made, target)
+        for ending in _SIDE_FILES:
+            # What lay beside a file that was overwritten would be taken for the new file's own.
+            if os.path.exists(made + ending):
+                os.replace(made + ending, target + ending)
+            elif os.path.lexists(target + ending):
+                os.unlink(target + ending)
+    except OSError as problem:
+        raise OutputError(f"{problem.strerror}. Another program may have it open") from None
+
+
+class _Watch:
+    """Passes GDAL's progress on, in stages, and keeps why it was stopped."""
+
+    def __init__(self, progress: Optional[Progress], first_share: float) -> None:
+        self._progress = progress
+        self._start, self._share = 0.0, first_share
+        self._problem: Optional[BaseException] = None
+
+    def next_stage(self) -> None:
+        self._start, self._share = self._share, 1.0 - self._share
+
+    def __call__(self, done: float, _message: Any = None, _data: Any = None) -> int:
+        try:
+            if self._progress and not self._progress(self._start + self._share * done):
+                self._problem = Cancelled("Writing was cancelled.")
+        except BaseException as problem:  # noqa: BLE001 - GDAL would print it and go on
+            self._problem = problem
+        return 0 if self._problem else 1
+
+    def raise_if_stopped(self) -> None:
+        if self._problem:
+            raise self._problem

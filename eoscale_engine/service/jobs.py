@@ -1,0 +1,192 @@
+"""One job of the service: from the client's description to results where the client wants them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Callable, Optional
+
+from eoscale_engine.catalogue import declarations
+from eoscale_engine.context import EOContextManager, Observer, Resources
+from eoscale_engine.declaration import Declaration, ImageFilter, Procedure, Reduction
+from eoscale_engine.errors import InputError, OutputError
+from eoscale_engine.filters.copy import Copy
+from eoscale_engine.memory import Image
+from eoscale_engine.profile import CRS, window_of_extent
+from eoscale_engine.raster_options import WriteOptions
+from eoscale_engine.raster_write import check_target
+from eoscale_engine.reductions.summary import jsonable
+from eoscale_engine.service.estimate import estimated
+from eoscale_engine.tiling import Window
+
+MEMORY, FOLDER, FILE = "memory", "folder", "file"
+
+LEAST_PART = 0.25
+"""Of smaller parts of an image only what is needed is read; the whole is not loaded."""
+
+
+@dataclass
+class Outcome:
+    """What a job left: the message for the client, and the images that live on in memory."""
+
+    message: dict[str, Any]
+    published: list[Image] = field(default_factory=list)
+
+
+def run_job(
+    resources: Resources,
+    job: Mapping[str, Any],
+    observer: Observer,
+    *,
+    tile_pixels: int = 0,
+    user_code: bool = True,
+) -> Outcome:
+    """Run a job (its form stands in ``docs/engine-process.md``).
+
+    ``user_code`` False refuses declarations that run a user's Python: inside QGIS it could take
+    QGIS down.
+    """
+    declaration = _declared(job)
+    if declaration.runs_user_code and not user_code:
+        raise InputError(
+            f"{declaration.label} runs only in an engine process, and none could be started: a "
+            "fault in your function would end QGIS. Set the Python interpreter in the EOScale "
+            "options."
+        )
+    wanted: Mapping[str, Mapping[str, Any]] = job.get("outputs") or {}
+    with EOContextManager(
+        resources=resources, observer=observer, tile_pixels=tile_pixels
+    ) as context:
+        roles = _describe(context, job)
+        _check_targets(job, wanted)
+        keys = [key for listed in roles.values() for key in listed]
+        extent = _extent(context, keys, job.get("extent"))
+        context.check(declaration, roles)
+        _load(context, resources, declaration, keys, extent, tile_pixels, observer.log)
+        summary, made = None, []
+        if isinstance(declaration, Copy) and extent is None:
+            made = keys
+        elif isinstance(declaration, ImageFilter):
+            paths = [
+                _raw_path(wanted.get(output.name, {})) for output in declaration.outputs
+            ]  # fmt: skip
+            made = context.filter(declaration, roles, extent=extent, paths=paths)
+        elif isinstance(declaration, Reduction):
+            summary = context.reduce(declaration, roles, extent=extent)
+        elif isinstance(declaration, Procedure):
+            found = context.run(declaration, roles, extent=extent)
+            made, summary = (found, None) if isinstance(found, list) else ([], found)
+        outcome = Outcome({"images": {}, "summary": None if summary is None else jsonable(summary)})
+        try:
+            for output, key in zip(getattr(declaration, "outputs", ()), made):
+                if key is not None and output.name in wanted:
+                    description = _deliver(context, key, wanted[output.name], outcome)
+                    outcome.message["images"][output.name] = description
+        except BaseException:
+            for image in outcome.published:
+                resources.store.release(image)
+            raise
+        outcome.message["timings"] = dict(context.timings)
+    return outcome
+
+
+def _declared(job: Mapping[str, Any]) -> Declaration:
+    kind = declarations().get(job["declaration"])
+    if kind is None:
+        raise InputError(f"There is no algorithm '{job['declaration']}'.")
+    return kind(**job.get("parameters", {}))
+
+
+def _describe(context: EOContextManager, job: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Open all inputs, aligned to the first where asked for; keys by role."""
+    roles: dict[str, list[str]] = {}
+    first = ""
+    for role, sources in (job.get("inputs") or {}).items():
+        roles[role] = []
+        for source in sources:
+            path, bands = source["path"], source.get("bands") or None
+            label = source.get("label") or path
+            key = context.describe(path, bands, label=label)
+            if source.get("crs"):
+                context.assign_crs(key, CRS(source["crs"]))
+            if first and job.get("align"):
+                key = context.align(key, first, job["align"])
+            first = first or key
+            roles[role].append(key)
+    return roles
+
+
+def _check_targets(job: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse outputs that cannot be written, or would take the place of an input or another."""
+    inputs = [
+        source["path"] for sources in (job.get("inputs") or {}).values() for source in sources
+    ]
+    targets = set()
+    for name, output in wanted.items():
+        path = os.path.realpath(output["path"])
+        if path in targets:
+            raise OutputError(
+                f"Two outputs have the same path {output['path']}. Give {name} another one."
+            )
+        targets.add(path)
+        if output["keep"] == FILE:
+            check_target(output["path"], inputs)
+        elif path in map(os.path.realpath, inputs):
+            raise OutputError(f"{output['path']} is one of the inputs. Choose another name.")
+
+
+def _extent(context: EOContextManager, keys: list[str], extent: Any) -> Optional[Window]:
+    if not extent or not keys:
+        return None
+    return Window(*window_of_extent(context.profile(keys[0]), tuple(extent)))
+
+
+def _load(
+    context: EOContextManager,
+    resources: Resources,
+    declaration: Declaration,
+    keys: Sequence[str],
+    extent: Optional[Window],
+    tile_pixels: int,
+    log: Callable[[str, str], None],
+) -> None:
+    """Bring the inputs into memory where they fit, unless only a small part of them is needed."""
+    if not keys:
+        return
+    profiles = [context.profile(key) for key in keys]
+    pixels = profiles[0].width * profiles[0].height
+    part = 1.0 if extent is None else min(1.0, extent.rows * extent.cols / pixels)
+    whole = part >= LEAST_PART
+    workers = resources.executor.workers
+    estimate = estimated(
+        declaration, profiles, part=part, workers=workers, tile_pixels=tile_pixels
+    )  # fmt: skip
+    if not whole:
+        estimate = replace(estimate, inputs=0)
+    log("info", estimate.text(resources.store.room()))
+    for key in keys if whole else ():
+        context.load(key, reserve=estimate.beside_inputs)
+
+
+def _raw_path(output: Mapping[str, Any]) -> str:
+    return output["path"] + ".raw" if output.get("keep") == FOLDER else ""
+
+
+def _deliver(
+    context: EOContextManager, key: str, output: Mapping[str, Any], outcome: Outcome
+) -> dict[str, Any]:
+    """Put a result where the client wants it."""
+    path, keep = output["path"], output["keep"]
+    if keep == FILE:
+        format_ = output.get("format") or "GTiff"
+        options = WriteOptions(output.get("compress") or "DEFLATE", overviews=format_ == "COG")
+        context.write(key, path, format=format_, options=options)
+        return {"name": "", "vrt": None, "path": path}
+    if keep == FOLDER:
+        context.leave_in(key, path)
+        return {"name": "", "vrt": None, "path": path}
+    vrt = context.publish(key)
+    image = context.hand_over(key)
+    outcome.published.append(image)
+    return {"name": image.name, "vrt": vrt, "path": path, "raw": image.raw}

@@ -1,0 +1,62 @@
+"""JSON lines over pipes: one message a line, in UTF-8.
+
+The client sends ``{"start": ...}`` first, then ``{"run": id, "job": ...}``, ``{"cancel": id}`` and
+``{"release": [names]}``; it ends the engine by closing the pipe. The engine answers
+``{"ready": ...}`` and, for a job, ``{"id": id, ...}`` with ``progress``, ``log``, ``result`` or
+``error``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from typing import IO, Any
+
+
+def private_pipes() -> tuple[IO[bytes], IO[bytes]]:
+    """Move the protocol off file descriptors 0 and 1, so that no ``print`` ever reaches it.
+
+    0 then reads the null device and 1 goes where 2 goes: to the log.
+    """
+    incoming, outgoing = os.dup(0), os.dup(1)  # not inheritable
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return os.fdopen(incoming, "rb"), os.fdopen(outgoing, "wb", buffering=0)
+
+
+class Sender:
+    """Writes messages to a pipe, from any thread."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+        self._lock = threading.Lock()
+
+    def send(self, message: dict[str, Any]) -> bool:
+        """Send one message; False where the other side is gone."""
+        line = json.dumps(message, allow_nan=False).encode() + b"\n"
+        with self._lock:
+            try:
+                self._pipe.write(line)
+                self._pipe.flush()
+            except (OSError, ValueError):  # broken, or closed meanwhile
+                return False
+        return True
+
+    def close(self) -> None:
+        """Close the pipe."""
+        with self._lock:
+            try:
+                self._pipe.close()
+            except OSError:  # the other side is gone: nothing is left to flush to
+                return
+
+
+def messages(pipe: IO[bytes]) -> Iterator[dict[str, Any]]:
+    """The messages that arrive, until the other side is gone."""
+    for line in pipe:
+        if line.endswith(b"\n"):  # else it was killed as it wrote
+            yield json.loads(line)

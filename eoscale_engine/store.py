@@ -1,0 +1,163 @@
+"""The images of one engine: who still needs which, and which loaded files can be used again."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Optional
+
+from eoscale_engine.errors import MemoryBudgetError
+from eoscale_engine.memory import Image, Memory
+from eoscale_engine.profile import Profile
+
+
+@dataclass
+class _Loaded:
+    """A file in memory; ``bands`` are the file's, in the order of the image's."""
+
+    signature: Any
+    bands: tuple[int, ...]
+    image: Image
+
+
+class ImageStore:
+    """Counts references to images, releases those that nobody needs, keeps loaded files for reuse.
+
+    All methods may be called from any thread. ``forget`` is told the raw files that went, so that
+    workers drop their mappings.
+    """
+
+    def __init__(self, memory: Memory, forget: Callable[[Sequence[str]], None]) -> None:
+        self.memory = memory
+        self._forget = forget
+        self._lock = threading.RLock()
+        self._references: dict[str, int] = {}
+        self._published: set[str] = set()
+        self._loaded: OrderedDict[tuple[str, tuple[int, ...]], _Loaded] = OrderedDict()
+
+    def allocate(
+        self, profile: Profile, *, masked: bool = False, disk: Optional[bool] = None, path: str = ""
+    ) -> Image:
+        """Reserve an image that the caller must release.
+
+        ``disk`` None: in memory where it fits, else on disk; True or False: there or an error.
+        """
+        with self._lock:
+            size = Image("", "", profile, masked=masked).file_bytes
+            on_disk = bool(disk)
+            if not on_disk and not path:
+                if not self.memory.has_recycled(size):
+                    self._forget(self.memory.drop_recycled())
+                self.make_room(size)
+                on_disk = disk is None and size > self.memory.available()
+            try:
+                image = self.memory.allocate(profile, masked=masked, on_disk=on_disk, path=path)
+            except MemoryBudgetError:
+                # what is free was read a moment ago: others take memory too
+                if disk is not None or on_disk or path:
+                    raise
+                image = self.memory.allocate(profile, masked=masked, on_disk=True)
+            self._references[image.raw] = 1
+            return image
+
+    def retain(self, image: Image) -> Image:
+        """Count one more user of an image."""
+        with self._lock:
+            self._references[image.raw] += 1
+        return image
+
+    def publish(self, image: Image) -> None:
+        """Other programs see the image from now on: its file is never used again."""
+        with self._lock:
+            self._published.add(image.raw)
+
+    def release(self, image: Image) -> None:
+        """Count one user less; the last one's release gives the memory back."""
+        with self._lock:
+            left = self._references.get(image.raw, 0) - 1
+            if left > 0:
+                self._references[image.raw] = left
+                return
+            if self._references.pop(image.raw, None) is None:
+                return
+            recycle = image.raw not in self._published
+            self._published.discard(image.raw)
+            if self.memory.release(image, recycle=recycle):
+                self._forget([image.raw])
+
+    def disown(self, image: Image) -> None:
+        """Leave an image's files to whoever asked for them in a folder of their own."""
+        with self._lock:
+            self._references.pop(image.raw, None)
+            self._published.discard(image.raw)
+            self._forget([image.raw])
+
+    # ---- loaded files
+
+    def loaded(self, path: str, signature: Any, bands: tuple[int, ...]) -> Optional[Image]:
+        """A file's bands where they are in memory already; the caller must release the image."""
+        with self._lock:
+            for key, entry in list(self._loaded.items()):
+                if key[0] != path:
+                    continue
+                if entry.signature != signature:  # the file changed
+                    self._drop(key)
+                # a mask tells where all the bands that were chosen with it are valid
+                elif bands == entry.bands or (
+                    set(bands) <= set(entry.bands) and not entry.image.masked
+                ):
+                    self._loaded.move_to_end(key)
+                    image = self.retain(entry.image)
+                    if bands == entry.bands:
+                        return image
+                    places = tuple(entry.bands.index(band) + 1 for band in bands)
+                    return replace(image, bands=places)
+        return None
+
+    def keep_loaded(self, path: str, signature: Any, bands: tuple[int, ...], image: Image) -> None:
+        """Keep a loaded image for reuse, as long as there is room."""
+        with self._lock:
+            key = (path, bands)
+            if key in self._loaded:
+                self._drop(key)
+            self._loaded[key] = _Loaded(signature, bands, self.retain(image))
+
+    def room(self) -> int:
+        """Bytes that new images may take once all that is only kept for reuse was dropped."""
+        with self._lock:
+            idle = sum(self._loaded[key].image.file_bytes for key in self._idle())
+            return self.memory.available() + idle
+
+    def make_room(self, size: int) -> None:
+        """Drop what is only kept for reuse, oldest first, until an image of this size fits.
+
+        Where it would not fit even then, all is kept.
+        """
+        with self._lock:
+            if self.room() < size:
+                return
+            for key in self._idle():
+                if self.memory.available() >= size:
+                    return
+                self._drop(key)
+                self._forget(self.memory.drop_recycled())
+
+    def drop_idle(self) -> None:
+        """Give back all that is only kept for reuse."""
+        with self._lock:
+            for key in list(self._loaded):
+                self._drop(key)
+            self._forget(self.memory.drop_recycled())
+
+    def _idle(self) -> list[tuple[str, tuple[int, ...]]]:
+        """The loaded files that no one uses, oldest first."""
+        return [
+            key
+            for key, entry in self._loaded.items()
+            if self._references[entry.image.raw] == 1 and self.memory.in_memory(entry.image)
+        ]
+
+    def _drop(self, key: tuple[str, tuple[int, ...]]) -> None:
+        self.release(self._loaded.pop(key).image)

@@ -1,0 +1,254 @@
+"""What a worker does with one task: read blocks, call the declaration's function, write in place.
+
+A *job* holds what all its tasks share and is sent to a worker once; a *task* is a window. Whatever
+the executor, a task is ``job.run(window, state)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Optional, Protocol
+
+import numpy as np
+
+from eoscale_engine.block_reading import (
+    Inputs,
+    WorkerState,
+    open_area,
+    open_areas,
+    read_blocks,
+    valid_pixels,
+)
+from eoscale_engine.block_writing import Moments, moments_of, store
+from eoscale_engine.declaration import Declaration, ImageFilter, Partial, Reduction
+from eoscale_engine.errors import EngineError, TileError
+from eoscale_engine.memory import Image
+from eoscale_engine.profile import Profile
+from eoscale_engine.raster_files import RasterFile
+from eoscale_engine.tiling import CELL, Window, block_shape, blocks_of, split
+
+__all__ = [
+    "FilterJob", "FinishJob", "Job", "LoadJob", "MomentsJob", "ReduceJob", "WorkerState",
+    "failure", "finish", "name_of", "tile_text",
+]  # fmt: skip
+
+
+class Job(Protocol):
+    """One kind of work over many windows."""
+
+    def run(self, window: Window, state: WorkerState) -> Any:
+        """Do one task; what it returns travels back to the engine, so it is small."""
+
+
+@dataclass(frozen=True)
+class LoadJob:
+    """Decode a file side by side, straight into an image; returns whether all pixels are valid."""
+
+    file: RasterFile
+    image: Image
+
+    def run(self, window: Window, state: WorkerState) -> bool:
+        """Read one window."""
+        state.mappings.populate(self.image, window)
+        out = state.mappings.array(self.image, writable=True)[(slice(None), *window.slices)]
+        self.file.read(window, out, datasets=state.datasets)
+        mask = self.file.read_mask(window, datasets=state.datasets)
+        plane = state.mappings.mask(self.image, writable=True)
+        if mask is not None and plane is not None:
+            # GDAL's own value of a valid pixel
+            plane[window.slices] = np.where(mask, 255, 0)
+        for piece in split(window, CELL, CELL):
+            place = piece.relative_to(window).slices
+            part = None if mask is None else mask[place]
+            pixels = out[(slice(None), *place)]
+            if valid_pixels(pixels, part, self.file.profile.bands) is not None:
+                return False
+        return True
+
+
+@dataclass(frozen=True)
+class MomentsJob:
+    """Look through an image in memory; returns the moments of each band."""
+
+    image: Image
+
+    def run(self, window: Window, state: WorkerState) -> list[Moments]:
+        """Look through one window, in pieces that fit the cache."""
+        area = open_area(self.image, window, 0, state)
+        total = [Moments() for _ in self.image.profile.bands]
+        for piece in split(window, CELL, CELL):
+            block = area.block(piece, 0, "cut")
+            for band, moments in enumerate(total):
+                valid = None if block.valid is None else block.valid[band]
+                moments.merge(moments_of(block.pixels[band], valid))
+        return total
+
+
+@dataclass(frozen=True)
+class FilterJob:
+    """Run an image filter; returns the moments of each band of each output.
+
+    Attributes
+    ----------
+    outputs : tuple of Image
+        Of the size of ``extent``, which is a window of the inputs.
+    block_bytes : int
+        Size of the blocks that the filter sees (see :func:`eoscale_engine.tiling.block_shape`).
+    nudge : tuple of bool
+        For each output, whether valid pixels that equal its nodata value are moved aside.
+    """
+
+    declaration: ImageFilter
+    inputs: Inputs
+    outputs: tuple[Image, ...]
+    extent: Window
+    block_bytes: int
+    nudge: tuple[bool, ...]
+
+    def run(self, window: Window, state: WorkerState) -> list[list[Moments]]:
+        """Filter one tile, block by block."""
+        declaration, margin = self.declaration, self.declaration.margin
+        areas = open_areas(self.inputs, window, margin, state)
+        results = [state.mappings.array(image, writable=True) for image in self.outputs]
+        for image in self.outputs:
+            state.mappings.populate(image, window.relative_to(self.extent))
+        moments = [[Moments() for _ in image.stored.bands] for image in self.outputs]
+        for core in self._cores(window, margin):
+            made = declaration.apply(
+                read_blocks(self.inputs, areas, core, margin, declaration.border)
+            )
+            parts = made if isinstance(made, list) else [made]
+            if len(parts) != len(self.outputs):
+                raise EngineError(
+                    f"{name_of(declaration)} returned {len(parts)} image(s) where "
+                    f"{len(self.outputs)} were declared."
+                )
+            place = (slice(None), *core.relative_to(self.extent).slices)
+            for number, (pixels, valid) in enumerate(parts):
+                self._store(number, pixels, valid, results[number][place], moments[number])
+        return moments
+
+    def _cores(self, window: Window, margin: int) -> list[Window]:
+        if self.declaration.whole_tiles:
+            return [window]
+        images = [source.profile for _, sources in self.inputs for source in sources]
+        images += [image.stored for image in self.outputs]
+        each = sum(image.count * np.dtype(image.dtype).itemsize for image in images)
+        return blocks_of(window, block_shape(window, margin, each, self.block_bytes))
+
+    def _store(
+        self, number: int, pixels: Any, valid: Any, out: np.ndarray, moments: list[Moments]
+    ) -> None:
+        """Check one output's block and write it, band by band."""
+        _check_pixels(self.declaration, pixels, out)
+        pixels = pixels.view(np.uint8) if pixels.dtype == bool else pixels
+        if valid is not None:
+            valid = _checked_valid(self.declaration, valid, out.shape)
+        for band, properties in enumerate(self.outputs[number].stored.bands):
+            where = None if valid is None else valid[band]
+            if self.declaration.marks_nodata:
+                where = valid_pixels(pixels[band : band + 1], where, (properties,))
+                where = None if where is None else where[0]
+            moments[band].merge(
+                store(pixels[band], where, out[band], properties.nodata, nudge=self.nudge[number])
+            )
+
+
+def _check_pixels(declaration: Declaration, pixels: Any, out: np.ndarray) -> None:
+    if not isinstance(pixels, np.ndarray) or pixels.shape != out.shape:
+        what = f"shape {pixels.shape}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
+        raise EngineError(
+            f"{name_of(declaration)} returned {what} where an array of shape {out.shape} "
+            "(bands, rows, columns) was declared."
+        )
+    real = out.dtype.kind != "c"
+    if pixels.dtype.kind not in "biufc" or (real and pixels.dtype.kind == "c"):
+        raise EngineError(
+            f"{name_of(declaration)} returned pixels of type {pixels.dtype} where {out.dtype} "
+            "was declared."
+        )
+
+
+def _checked_valid(declaration: Declaration, valid: Any, shape: tuple[int, ...]) -> np.ndarray:
+    valid = np.asarray(valid)
+    try:
+        if valid.dtype != bool:
+            raise ValueError
+        return np.broadcast_to(valid, shape)
+    except ValueError:
+        raise EngineError(
+            f"{name_of(declaration)} returned validity of type {valid.dtype} and shape "
+            f"{valid.shape}; it must be boolean and fit {shape}."
+        ) from None
+
+
+@dataclass(frozen=True)
+class ReduceJob:
+    """Map a reduction over the fixed cells of a window and merge them in order."""
+
+    declaration: Reduction
+    inputs: Inputs
+
+    def run(self, window: Window, state: WorkerState) -> Partial:
+        """What the cells in one window contribute together."""
+        areas = open_areas(self.inputs, window, 0, state)
+        cells = split(window, CELL, CELL)
+        partials = (self.declaration.map(read_blocks(self.inputs, areas, core)) for core in cells)
+        return reduce(self.declaration.merge, partials)
+
+
+@dataclass(frozen=True)
+class FinishJob:
+    """Merge and finish a reduction whose own code may harm its process: one task in a worker."""
+
+    declaration: Reduction
+    partials: tuple[Partial, ...]
+    profiles: tuple[Profile, ...]
+
+    def run(self, window: Window, state: WorkerState) -> Any:
+        """All partials, in order; the window has no part in it."""
+        return finish(self.declaration, self.partials, self.profiles)
+
+
+def finish(
+    declaration: Reduction, partials: Iterable[Partial], profiles: Sequence[Profile]
+) -> Any:
+    """Merge partials in order and turn them into values."""
+    return declaration.finish(reduce(declaration.merge, partials), profiles)
+
+
+def name_of(declaration: Any) -> str:
+    """A declaration's name for messages."""
+    return getattr(declaration, "label", "") or type(declaration).__name__
+
+
+def failure(job: Any, window: Window, error: BaseException) -> EngineError:
+    """The error that a user sees where a task failed: an own one as it is, others with the tile."""
+    if isinstance(error, EngineError):
+        return error
+    what = name_of(job.declaration) if hasattr(job, "declaration") else "Reading"
+    return TileError(
+        f"{what} failed on {tile_text(window)}: {type(error).__name__}: {error}{_line(error)}"
+    )
+
+
+def _line(error: BaseException) -> str:
+    """Where it happened: the last line before the error went into an installed library."""
+    lines: list[tuple[str, int]] = []
+    trace = error.__traceback__
+    while trace is not None:
+        lines.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
+        trace = trace.tb_next
+    own = [place for place in lines if "-packages" not in place[0] and "<" not in place[0]]
+    place: Optional[tuple[str, int]] = next(reversed(own or lines), None)
+    return f" ({place[0]}, line {place[1]})" if place else ""
+
+
+def tile_text(window: Window) -> str:
+    """A tile's place, in words."""
+    return (
+        f"the tile of rows {window.row} to {window.end_row - 1}, "
+        f"columns {window.col} to {window.end_col - 1}"
+    )

@@ -1,0 +1,50 @@
+"""Where tiles run: inline, in local processes. An executor runs a job's tasks, nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Callable, Protocol
+
+if TYPE_CHECKING:  # the forkserver's module is imported from here, before NumPy is
+    from eoscale_engine.tile_work import Job
+    from eoscale_engine.tiling import Window
+
+ENVIRONMENT = {
+    # glibc would give block temporaries back to the system at every operation
+    "MALLOC_MMAP_THRESHOLD_": str(64 * 1024 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": str(256 * 1024 * 1024),
+    "GDAL_CACHEMAX": "64",
+    # the tiles are the parallelism
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # a crash leaves its place in the log
+    "PYTHONFAULTHANDLER": "1",
+}
+"""What worker processes, and the engine process, are started with."""
+
+Done = Callable[[int, Any], None]
+"""Told a finished task's number and what it returned, in the thread that runs the job."""
+
+
+class Executor(Protocol):
+    """Runs tasks side by side."""
+
+    workers: int
+
+    def run(
+        self, job: Job, tasks: Sequence[Window], done: Done, cancelled: Callable[[], bool]
+    ) -> None:
+        """Run all tasks of a job.
+
+        Returns when all are done; when it raises, none is running any more.
+
+        Raises :class:`~eoscale_engine.errors.Cancelled` soon after ``cancelled`` says so, and a
+        task's error (:func:`eoscale_engine.tile_work.failure`) as soon as no other task runs.
+        """
+
+    def forget(self, raw_files: Sequence[str]) -> None:
+        """Tell the workers that images were released."""
+
+    def close(self) -> None:
+        """End all workers."""

@@ -1,0 +1,89 @@
+"""The workers' environment, and the server that forks them: imports nothing that takes time."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+import time
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import Any
+
+from eoscale_engine.workers import ENVIRONMENT
+
+PRELOADED = ["eoscale_engine.workers.worker"]
+
+_STARTING = threading.RLock()
+
+
+def context() -> Any:
+    """The multiprocessing context: forkserver, or spawn where there is none (Windows).
+
+    Never plain fork: GDAL's and Qt's threads do not survive it.
+    """
+    methods = multiprocessing.get_all_start_methods()
+    return multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+
+
+def start_forkserver() -> None:
+    """Start the server, with NumPy and GDAL loaded, so that workers start in milliseconds.
+
+    Returns before it is ready: it loads on one core while the engine loads on another.
+    """
+    chosen = context()
+    if chosen.get_start_method() != "forkserver":
+        return
+    from multiprocessing import forkserver
+
+    with _started_apart():
+        chosen.set_forkserver_preload(PRELOADED)
+        forkserver.ensure_running()
+
+
+def start_process(process: Any) -> None:
+    """Start a worker; raises OSError or EOFError where none can be had."""
+    for pause in (0.02, 0.1, 0.5, None):
+        try:
+            start_forkserver()
+            with _started_apart():
+                process.start()
+            return
+        except (OSError, EOFError):  # the server may just be dying
+            if pause is None:
+                raise
+            time.sleep(pause)
+
+
+def packed(value: Any) -> bytes:
+    """A value as it is sent to workers."""
+    with _STARTING:  # what the user's script defines is looked up in the module that gets hidden
+        return bytes(ForkingPickler.dumps(value))
+
+
+@contextmanager
+def _started_apart() -> Iterator[None]:
+    """Start a process with the workers' environment, and hide the user's script from it.
+
+    A process takes its environment when it starts; the user's own settings are kept. It would
+    import the script, which may have no main guard.
+    """
+    root = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    with _STARTING:
+        before = dict(os.environ)
+        os.environ.update({**ENVIRONMENT, **before, "PYTHONPATH": path})
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
+            for key in {*ENVIRONMENT, "PYTHONPATH"} - set(before):
+                os.environ.pop(key, None)
+            if "PYTHONPATH" in before:
+                os.environ["PYTHONPATH"] = before["PYTHONPATH"]
