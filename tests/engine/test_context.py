@@ -1,0 +1,397 @@
+"""EOScale's manager: images in and out, views, and that everything is released at the end."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from osgeo import gdal
+
+from eoscale_engine.callable_work import Tile
+from eoscale_engine.context import EOContextManager, Observer
+from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, Procedure, image
+from eoscale_engine.errors import Cancelled, GridError, InputError, OutputError, TileError
+from eoscale_engine.filters.copy import Copy
+from eoscale_engine.filters.focal import FocalStatistics
+from eoscale_engine.image_folder import shared_memory_root
+from eoscale_engine.profile import Affine, Band, Profile
+from eoscale_engine.reductions.statistics import RasterStatistics
+from eoscale_engine.tiling import Window
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def context() -> Iterator[EOContextManager]:
+    with EOContextManager(inline=True) as made:
+        yield made
+
+
+def folders() -> set[Path]:
+    roots = {Path(shared_memory_root()), Path(tempfile.gettempdir())}
+    return {path for root in roots for path in root.glob("eoscale-*")}
+
+
+def cube(bands: int = 2, rows: int = 6, cols: int = 7) -> np.ndarray:
+    return np.arange(bands * rows * cols, dtype=np.float32).reshape(bands, rows, cols)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """A file of two bands on a grid, nodata 5."""
+    with EOContextManager(inline=True) as context:
+        context.write(filled(context), str(tmp_path / "image.tif"))
+    return str(tmp_path / "image.tif")
+
+
+def filled(context: EOContextManager, pixels: Any = None, **changes: Any) -> str:
+    pixels = cube() if pixels is None else pixels
+    values = {
+        "count": pixels.shape[0], "height": pixels.shape[1], "width": pixels.shape[2],
+        "dtype": pixels.dtype, "nodata": 5, "crs": "EPSG:32631",
+        "transform": (10, 0, 500, 0, -10, 900), **changes,
+    }  # fmt: skip
+    key = context.create_image(values)
+    assert not context.get_array(key).any()
+    context.get_array(key)[:] = pixels
+    return key
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_a_file_comes_into_memory_and_is_used_again(context: EOContextManager, path: str) -> None:
+    key = context.open_raster(raster_path=path)
+    np.testing.assert_array_equal(context.get_array(key), cube())
+    assert context.get_array(key).flags["OWNDATA"] is False
+    again = context.open_raster(path)
+    assert again != key
+    assert np.shares_memory(context.get_array(again), context.get_array(key))
+    with pytest.raises(ValueError, match="read-only"):
+        context.get_array(key)[:] = 0
+
+
+def test_a_file_that_changed_is_read_again(context: EOContextManager, path: str) -> None:
+    context.open_raster(path)
+    dataset = gdal.Open(path, gdal.GA_Update)
+    dataset.GetRasterBand(1).WriteArray(np.full((6, 7), 99, np.float32))
+    dataset = None
+    assert (context.get_array(context.open_raster(path))[0] == 99).all()
+
+
+def test_chosen_bands(context: EOContextManager, path: str) -> None:
+    context.open_raster(path)
+    key = context.open_raster(path, bands=[2])
+    np.testing.assert_array_equal(context.get_array(key), cube()[1:])
+    assert context.get_profile(key)["count"] == 1
+    # what other programs see is the chosen bands, too
+    assert gdal.Open(context.publish(key)).RasterCount == 1
+
+
+def test_what_does_not_fit_into_memory_is_streamed(path: str) -> None:
+    with EOContextManager(inline=True, memory_limit=100) as small:
+        key = small.open_raster(path)
+        [made] = small.filter(FocalStatistics(), key)
+        with EOContextManager(inline=True) as large:
+            [wanted] = large.filter(FocalStatistics(), large.open_raster(path))
+            np.testing.assert_array_equal(small.get_array(made), large.get_array(wanted))
+        np.testing.assert_array_equal(small.get_array(key), cube())
+
+
+# ---------------------------------------------------------------- arrays, profiles, views
+
+
+def test_parts_by_tile(context: EOContextManager) -> None:
+    key = filled(context)
+    tile = Tile(2, 1, 4, 3, top_margin=1, right_margin=2, left_margin=1, bottom_margin=0)
+    np.testing.assert_array_equal(context.get_array(key, tile=tile), cube()[:, 0:4, 1:7])
+
+
+def test_a_profile_is_the_callers_own(context: EOContextManager) -> None:
+    key = filled(context)
+    context.get_profile(key)["nodata"] = 77
+    assert context.get_profile(key)["nodata"] == 5
+    assert context.get_profile(key)["crs"].to_epsg() == 32631
+
+
+def test_an_image_from_a_profile(context: EOContextManager) -> None:
+    key = context.create_image(Profile(3, 2, "uint8", (Band(9),)))
+    assert context.get_array(key).shape == (1, 2, 3)
+    with pytest.raises(InputError, match="width, dtype"):
+        context.create_image({"height": 2})
+
+
+def test_profiles_change(context: EOContextManager, path: str) -> None:
+    for key in (filled(context), context.open_raster(path)):
+        context.publish(key)
+        values = {**context.get_profile(key), "nodata": 8, "transform": Affine(1, 0, 2, 0, -1, 3)}
+        assert context.update_profile(key, values) == key
+        assert context.profile(key).nodata == 8
+        assert context.profile(key).transform.to_gdal() == (2, 1, 0, 3, 0, -1)
+        count = context.reduce(RasterStatistics(raw=True), key).numbers
+        assert (count["VALID"], count["INVALID"]) == (41, 1)
+        dataset = gdal.Open(context.publish(key))
+        assert dataset.GetRasterBand(1).GetNoDataValue() == 8
+        for change in ({"dtype": "uint8"}, {"count": 1}, {"width": 3}):
+            with pytest.raises(InputError, match="make a new image"):
+                context.update_profile(key, {**values, **change})
+    assert context.profile(context.open_raster(path)).nodata == 5
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        np.s_[:, 1:4, 2:5], np.s_[1:, :, :], np.s_[::2, 1:2, 3:4], np.s_[0, 2:, :3], np.s_[1:2],
+        np.s_[:, :1, :1],
+    ],
+)  # fmt: skip
+def test_views_share_memory(context: EOContextManager, index: Any) -> None:
+    pixels = cube(3)
+    key = filled(context, pixels)
+    subset = context.get_array(key)[index]
+    view = context.create_memview(key, subset, {"transform": Affine(2, 0, 7, 0, -2, 9)})
+    shown = context.get_array(view)
+    np.testing.assert_array_equal(shown, subset if subset.ndim == 3 else subset[np.newaxis])
+    assert context.profile(view).transform.to_gdal() == (7, 2, 0, 9, 0, -2)
+    [made] = context.filter(Copy(), view)
+    np.testing.assert_array_equal(context.get_array(made), shown)
+    if (len(shown), index) != (2, np.s_[::2, 1:2, 3:4]):
+        assert np.shares_memory(shown, context.get_array(key))
+    context.release(key)
+    np.testing.assert_array_equal(context.get_array(view), shown)
+
+
+def test_views_of_views(context: EOContextManager) -> None:
+    key = filled(context)
+    outer = context.create_memview(key, context.get_array(key)[1:, 1:5, 2:], {})
+    inner = context.create_memview(outer, context.get_array(outer)[:, 1:3, 1:3], {})
+    np.testing.assert_array_equal(context.get_array(inner), cube()[1:, 2:4, 3:5])
+
+
+@pytest.mark.parametrize("index", [np.s_[:, ::2, :], np.s_[::-1], np.s_[:, :, ::-1]])
+def test_other_arrays_are_copied(context: EOContextManager, index: Any) -> None:
+    key = filled(context)
+    part = context.get_array(key)[index]
+    view = context.create_memview(key, part, context.get_profile(key))
+    np.testing.assert_array_equal(context.get_array(view), part)
+    foreign = context.create_memview("no such key", cube() * 2, {"nodata": 8})
+    np.testing.assert_array_equal(context.get_array(foreign), cube() * 2)
+    assert context.profile(foreign).nodata == 8
+
+
+def test_what_is_written_into_an_array_counts(context: EOContextManager) -> None:
+    [made] = context.filter(Copy(), filled(context, nodata=-1))
+    context.publish(made)
+    context.get_array(made)[:, :3] = -1
+    assert context.reduce(RasterStatistics(), made).numbers["INVALID"] == 21
+    band = gdal.Open(context.publish(made))
+    assert float(band.GetRasterBand(1).GetMetadataItem("STATISTICS_MINIMUM")) == 21
+
+
+def test_an_array_outlives_its_image(context: EOContextManager) -> None:
+    key = filled(context)
+    array = context.get_array(key)
+    context.release(key)
+    other = filled(context, cube() * 0 + 3)
+    np.testing.assert_array_equal(array, cube())
+    context.release(other)
+
+
+def test_keys(context: EOContextManager) -> None:
+    with pytest.raises(TypeError, match="text"):
+        context.get_array(3)  # type: ignore[arg-type]
+    key = filled(context)
+    context.release(key)
+    context.release(key)
+    for use in (context.get_array, context.get_profile, context.publish):
+        with pytest.raises(InputError, match="no image"):
+            use(key)
+
+
+# ---------------------------------------------------------------- work
+
+
+def test_images_by_role(context: EOContextManager) -> None:
+    key = filled(context)
+    for images in (key, [key], {"INPUT": key}, {"INPUT": [key]}):
+        context.check(Copy(), images)
+    for images, message in (
+        ((), "needs an image"), ([key, key], "takes no image"), ({"MASK": key}, "takes no image"),
+        ({"INPUT": [key, key]}, "takes one image"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            context.check(Copy(), images)
+
+
+def test_grids_must_agree(context: EOContextManager) -> None:
+    from eoscale_engine.filters.band_math import BandMath
+
+    one, two = filled(context), filled(context, crs="EPSG:32632")
+    with pytest.raises(GridError, match=r"'created image'.*EPSG:32631.*EPSG:32632.*ALIGN"):
+        context.check(BandMath(expressions="im1b1 + im2b1"), [one, two])
+
+
+@pytest.mark.parametrize("format", ["GTiff", "COG"])
+def test_writing(context: EOContextManager, tmp_path: Path, format: str) -> None:  # noqa: A002
+    key, target = filled(context), tmp_path / "out.tif"
+    context.write(key=key, img_path=str(target), format=format)
+    dataset = gdal.Open(str(target))
+    np.testing.assert_array_equal(dataset.ReadAsArray(), cube())
+    assert dataset.GetRasterBand(1).GetNoDataValue() == 5
+    assert dataset.GetGeoTransform() == (500, 10, 0, 900, 0, -10)
+    assert float(dataset.GetRasterBand(2).GetMetadataItem("STATISTICS_MAXIMUM")) == 83
+    assert [item.name for item in tmp_path.iterdir()] == ["out.tif"]
+
+
+def test_views_and_streamed_files_are_written_as_they_are_seen(
+    context: EOContextManager, tmp_path: Path, path: str
+) -> None:
+    target = str(tmp_path / "part.tif")
+    key = filled(context)
+    view = context.create_memview(key, context.get_array(key)[1:, 1:3, 2:4], {})
+    context.write(view, target)
+    assert gdal.Open(target).ReadAsArray().tolist() == cube()[1, 1:3, 2:4].tolist()
+    described = context.describe(path, [2])
+    with pytest.raises(OutputError, match="input"):
+        context.write(described, path)
+    context.write(described, target)
+    np.testing.assert_array_equal(gdal.Open(target).ReadAsArray(), cube()[1])
+
+
+class Two(Procedure):
+    """Filters twice and keeps one."""
+
+    inputs = (image(),)
+
+    def __init__(self, fail: bool = False) -> None:
+        self.fail = fail
+
+    def run(self, images: Any, engine: Any) -> Any:
+        [one] = engine.filter(Copy(), images["INPUT"])
+        [two] = engine.filter(Copy(), one)
+        if self.fail:
+            raise InputError("no")
+        return [two, None]
+
+
+def test_a_procedure_leaves_its_results_only(context: EOContextManager, path: str) -> None:
+    for key in (filled(context), context.describe(path)):
+        before = set(context._entries)
+        [made, nothing] = context.run(Two(), key, extent=Window(1, 2, 3, 9))
+        assert nothing is None
+        np.testing.assert_array_equal(context.get_array(made), cube()[:, 1:4, 2:])
+        assert context.profile(made).transform * (0, 0) == (520, 890)
+        assert set(context._entries) - before == {made}
+        context.release(made)
+        with pytest.raises(InputError, match="^no$"):
+            context.run(Two(fail=True), key, extent=Window(1, 2, 3, 9))
+        assert set(context._entries) == before
+
+
+def test_an_extent_must_meet_the_image(context: EOContextManager) -> None:
+    with pytest.raises(InputError, match="does not meet"):
+        context.filter(Copy(), filled(context), extent=Window(50, 0, 3, 3))
+
+
+# ---------------------------------------------------------------- the end
+
+
+class Fails(ImageFilter):
+    """Fails on its second call."""
+
+    label = "Fails"
+    inputs = (image(),)
+
+    def apply(self, blocks: Blocks) -> Pixels:
+        if blocks.core.row:
+            raise RuntimeError("on purpose")
+        return blocks[0].pixels, None
+
+
+def test_an_error_leaves_nothing_behind() -> None:
+    before = folders()
+    with pytest.raises(TileError, match=r"Fails failed on .*on purpose"):
+        with EOContextManager(nb_workers=2, tile_pixels=7) as context:
+            key = filled(context)
+            assert folders() - before
+            context.filter(Fails(), key)
+    assert folders() == before
+    with EOContextManager(inline=True, tile_pixels=7) as context:
+        key = filled(context)
+        with pytest.raises(TileError):
+            context.filter(Fails(), key)
+        used = list(context._entries)
+        assert used == [key]
+
+
+def test_cancelling_leaves_nothing_behind() -> None:
+    said: list[Any] = []
+    with EOContextManager(inline=True, observer=Observer(cancelled=lambda: bool(said))) as context:
+        key = filled(context)
+        said.append(1)
+        with pytest.raises(Cancelled):
+            context.filter(Copy(), key)
+        assert list(context._entries) == [key]
+
+
+def test_progress_grows_and_messages_tell_the_plan() -> None:
+    percents: list[float] = []
+    texts: list[str] = []
+    observer = Observer(percents.append, lambda level, text: texts.append(text))
+    with EOContextManager(inline=True, tile_pixels=7, observer=observer) as context:
+        key = filled(context)
+        for _ in range(3):
+            [key] = context.filter(Copy(), key)
+        assert set(context.timings) == {"Copy"}
+    assert percents == sorted(percents)
+    assert 50 < percents[-1] <= 100
+    assert "7 x 6 pixels in 6 tile(s), margin 0, 1 worker(s)" in texts[0]
+    assert "Copy: 0.0" in texts[1]
+
+
+def test_without_the_with_statement() -> None:
+    before = folders()
+    context = EOContextManager(2, True)
+    with pytest.raises(InputError, match="not started"):
+        context.create_image(Profile(1, 1, "uint8"))
+    context.start()
+    assert context.nb_workers == 2
+    assert context.tile_mode
+    key = filled(context)
+    context.start()
+    with pytest.raises(InputError, match="no image"):
+        context.get_array(key)
+    context.end()
+    context.end()
+    assert folders() == before
+
+
+def test_a_context_that_is_forgotten_leaves_nothing_behind() -> None:
+    before = folders()
+    context = EOContextManager(inline=True)
+    context.start()
+    filled(context)
+    del context
+    gc.collect()
+    assert folders() == before
+
+
+def test_a_script_that_never_ends_its_context_leaves_nothing_behind() -> None:
+    before = folders()
+    script = (
+        "from eoscale_engine.context import EOContextManager\n"
+        "context = EOContextManager(1)\n"
+        "context.start()\n"
+        "context.create_image({'width': 3, 'height': 2, 'count': 1, 'dtype': 'uint8'})\n"
+        "raise SystemExit(7)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, timeout=60)
+    assert done.returncode == 7
+    assert folders() == before

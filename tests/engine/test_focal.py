@@ -1,0 +1,332 @@
+"""Focal statistics against direct loops in exact arithmetic, SciPy, and themselves in blocks."""
+
+from __future__ import annotations
+
+import statistics
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from eoscale_engine.errors import InputError
+from eoscale_engine.filters.focal import STATISTICS, FocalStatistics
+from eoscale_engine.filters.windows import windows_near_invalid
+from eoscale_engine.profile import Band
+from eoscale_engine.tiling import Window
+from tests.engine.neighbourhoods import (
+    REAL_DTYPES,
+    images,
+    profile_of,
+    random_image,
+    run,
+    same_bits,
+)
+
+EXACT = ("count", "minimum", "maximum")
+
+
+def expected(name: str, values: list[Fraction]) -> Any:
+    """The statistic of a window's valid pixels, in exact arithmetic up to the square root."""
+    return {
+        "mean": lambda: statistics.mean(values),
+        "sum": lambda: sum(values),
+        "count": lambda: len(values),
+        "minimum": lambda: min(values),
+        "maximum": lambda: max(values),
+        "range": lambda: max(values) - min(values),
+        "variance": lambda: statistics.pvariance(values),
+        "standard deviation": lambda: float(statistics.pvariance(values)) ** 0.5,
+    }[name]()
+
+
+def reference(focal: FocalStatistics, pixels: np.ndarray, valid: np.ndarray) -> list[Any]:
+    """One value or None for each pixel of a band, by a direct loop over its window."""
+    rows, cols = pixels.shape
+    radius = focal.radius
+    found: list[Any] = []
+    for row, col in np.ndindex(rows, cols):
+        window, size = [], 0
+        for y in range(row - radius, row + radius + 1):
+            for x in range(col - radius, col + radius + 1):
+                if focal.shape == "disk" and (y - row) ** 2 + (x - col) ** 2 > radius**2:
+                    continue
+                size += 1
+                if 0 <= y < rows and 0 <= x < cols and valid[y, x]:
+                    window.append(Fraction(pixels[y, x].item()))
+        enough = len(window) * 100 >= focal.minimum_share * size
+        if focal.nodata == "propagate":
+            enough = len(window) == size
+        if not window and focal.statistic != "count":
+            enough = False
+        enough = enough and (focal.fill or bool(valid[row, col]))
+        found.append(expected(focal.statistic, window) if enough else None)
+    return found
+
+
+def check_against_loop(focal: FocalStatistics, pixels: np.ndarray, valid: np.ndarray) -> None:
+    """Values and validity of every band, to the tolerance that the declaration states."""
+    result, where = run(focal, pixels, valid)
+    for band in range(len(pixels)):
+        wanted = reference(focal, pixels[band], valid[band])
+        assert where[band].ravel().tolist() == [value is not None for value in wanted]
+        magnitude = float(np.abs(pixels[band][valid[band]].astype(float)).max(initial=0))
+        tolerance = 0.0
+        if result.dtype.kind == "f" and focal.statistic not in EXACT:
+            tolerance = np.finfo(result.dtype).eps * 4
+            tolerance *= magnitude**2 if focal.statistic == "variance" else magnitude
+            tolerance *= (2 * focal.radius + 1) ** 2 if focal.statistic == "sum" else 1
+        for value, want in zip(result[band].ravel().tolist(), wanted):
+            if want is not None:
+                assert abs(Fraction(value) - Fraction(want)) <= tolerance
+
+
+@pytest.mark.parametrize("shape", ["square", "disk"])
+@pytest.mark.parametrize("statistic", STATISTICS)
+@pytest.mark.parametrize("dtype", REAL_DTYPES)
+def test_values_of_every_dtype(statistic: str, shape: str, dtype: str) -> None:
+    pixels, valid = random_image(dtype, (2, 6, 9), seed=7, holes=0.2)
+    valid[1] = True
+    pixels[np.isnan(pixels)] = 1.5 if np.dtype(dtype).kind == "f" else 1
+    check_against_loop(FocalStatistics(statistic, shape, 2), pixels, valid)
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3, 4, 5, 7, 8])
+@pytest.mark.parametrize("shape", ["square", "disk"])
+@pytest.mark.parametrize("statistic", ["sum", "maximum", "variance"])
+def test_values_of_every_radius(statistic: str, shape: str, radius: int) -> None:
+    pixels, valid = random_image("int16", (1, 11, 12), seed=radius, holes=0.1)
+    check_against_loop(FocalStatistics(statistic, shape, radius), pixels, valid)
+
+
+@pytest.mark.parametrize("statistic", ["mean", "count", "minimum"])
+@pytest.mark.parametrize("nodata", ["ignore", "propagate"])
+@pytest.mark.parametrize("fill", [False, True])
+@pytest.mark.parametrize("share", [0.0, 40.0, 100.0])
+def test_nodata_policies(statistic: str, nodata: str, fill: bool, share: float) -> None:
+    pixels, valid = random_image("float32", (1, 13, 14), seed=3, holes=0.15)
+    valid[0, 2:10, 3:10] = False
+    focal = FocalStatistics(statistic, "square", 2, nodata, share, fill)
+    check_against_loop(focal, pixels, valid)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (3, 4)])
+@pytest.mark.parametrize("shape", ["square", "disk"])
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_margin_larger_than_the_image(statistic: str, shape: str, size: tuple[int, int]) -> None:
+    pixels, valid = random_image("float64", (1, *size), seed=5)
+    check_against_loop(FocalStatistics(statistic, shape, 6), pixels, valid)
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_no_valid_pixel(statistic: str) -> None:
+    pixels, valid = random_image("float32", (1, 5, 6), seed=1, holes=1)
+    assert not run(FocalStatistics(statistic), pixels, valid)[1].any()
+    result, where = run(FocalStatistics(statistic, fill=True), pixels, valid)
+    assert where.all() == where.any() == (statistic == "count")
+    assert not result.any()
+
+
+def test_scipy_agrees_inside_the_image() -> None:
+    pixels = np.random.default_rng(0).normal(100, 20, (1, 40, 50)).astype("float32")
+    inside = (slice(3, -3), slice(3, -3))
+    disk = np.add.outer(np.arange(-3, 4) ** 2, np.arange(-3, 4) ** 2) <= 9
+    wide = pixels[0].astype(float)
+    for statistic, shape, wanted in (
+        ("mean", "square", ndimage.uniform_filter(wide, 7)),
+        ("minimum", "square", ndimage.minimum_filter(wide, 7)),
+        ("maximum", "disk", ndimage.maximum_filter(wide, footprint=disk)),
+        ("sum", "disk", ndimage.convolve(wide, disk.astype(float))),
+        ("standard deviation", "disk", ndimage.generic_filter(wide, np.std, footprint=disk)),
+        ("variance", "square", ndimage.generic_filter(wide, np.var, 7)),
+    ):
+        result, where = run(FocalStatistics(statistic, shape, 3), pixels)
+        assert where.all()
+        np.testing.assert_allclose(result[0][inside], wanted[inside], rtol=1e-6)
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    image=images(),
+    statistic=st.sampled_from(STATISTICS),
+    shape=st.sampled_from(["square", "disk"]),
+    radius=st.integers(1, 6),
+    nodata=st.sampled_from(["ignore", "propagate"]),
+    fill=st.booleans(),
+)
+def test_same_bits_for_any_blocks(
+    image: Any, statistic: str, shape: str, radius: int, nodata: str, fill: bool
+) -> None:
+    pixels, valid, block = image
+    focal = FocalStatistics(statistic, shape, radius, nodata, fill=fill)
+    whole = run(focal, pixels, valid)
+    assert same_bits(whole, run(focal, pixels, valid, block=block))
+
+
+@pytest.mark.parametrize("shape", ["square", "disk"])
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_same_bits_with_an_invalid_pixel_far_away(statistic: str, shape: str) -> None:
+    pixels, valid = random_image("float32", (1, 30, 200), seed=2)
+    valid[0, 15, 100] = False
+    focal = FocalStatistics(statistic, shape, 3)
+    masked, clean = run(focal, pixels, valid), run(focal, pixels)
+    far = np.ones(valid.shape, bool)
+    far[0, 12:19, 97:104] = False
+    assert masked[0][far].tobytes() == clean[0][far].tobytes()
+    assert masked[1].sum() == valid.sum()
+
+
+@pytest.mark.parametrize("shape", ["square", "disk"])
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_one_pixel_of_margin_less_differs(statistic: str, shape: str) -> None:
+    pixels, _ = random_image("float32", (1, 20, 20), seed=4)
+    focal = FocalStatistics(statistic, shape, 3)
+    assert not same_bits(run(focal, pixels), run(focal, pixels, block=(7, 7), blind=1))
+
+
+@pytest.mark.parametrize("statistic", ["variance", "standard deviation"])
+@pytest.mark.parametrize("shape", ["square", "disk"])
+@pytest.mark.parametrize(("level", "step"), [(4000.0, 2.0**-11), (1e6, 0.0625)])
+def test_variance_keeps_its_digits_on_a_large_offset(
+    statistic: str, shape: str, level: float, step: float
+) -> None:
+    random = np.random.default_rng(6)
+    pixels = (level + step * random.integers(0, 3, (1, 12, 12))).astype("float32")
+    valid = random.random(pixels.shape) > 0.1
+    focal = FocalStatistics(statistic, shape, 3)
+    result, where = run(focal, pixels, valid)
+    wanted = reference(focal, pixels[0], valid[0])
+    want = np.array([np.nan if value is None else float(value) for value in wanted])
+    np.testing.assert_allclose(result[0][where[0]], want[where[0].ravel()], rtol=3e-7)
+
+
+def test_sums_and_ranges_of_extreme_integers_are_exact() -> None:
+    for dtype in REAL_DTYPES[:8]:
+        info = np.iinfo(dtype)
+        pixels = np.full((1, 9, 9), info.max, dtype)
+        pixels[0, 4, 4] = info.min
+        total, _ = run(FocalStatistics("sum", radius=2), pixels)
+        spread, _ = run(FocalStatistics("range", radius=1), pixels)
+        digits = 0 if np.dtype(dtype).itemsize < 8 else 2**13
+        assert abs(int(total[0, 4, 4]) - (24 * info.max + info.min)) <= digits
+        assert abs(int(spread[0, 4, 4]) - (info.max - info.min)) <= digits
+        assert spread[0, 0, 0] == 0
+
+
+def test_infinite_pixels_are_values() -> None:
+    pixels = np.zeros((1, 5, 9), "float32")
+    pixels[0, 2, 2] = np.inf
+    mean, where = run(FocalStatistics("mean"), pixels)
+    assert np.isinf(mean[0, 1:4, 1:4]).all()
+    assert np.isfinite(mean).sum() == 45 - 9
+    assert where.all()
+
+
+def test_zeros_have_one_sign() -> None:
+    random = np.random.default_rng(0)
+    pixels = np.where(random.random((1, 20, 300)) < 0.5, -0.0, 0.0).astype("float32")
+    for statistic in ("minimum", "maximum", "range"):
+        assert not np.signbit(run(FocalStatistics(statistic), pixels)[0]).any()
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(0.5, 10.0), (-2.0, 0.0)])
+@pytest.mark.parametrize("dtype", ["int16", "float32", "int64"])
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_physical_values(statistic: str, dtype: str, scale: float, offset: float) -> None:
+    pixels = np.random.default_rng(1).integers(-100, 100, (1, 8, 9)).astype(dtype)
+    valid = np.random.default_rng(2).random(pixels.shape) > 0.2
+    focal = FocalStatistics(statistic, "disk", 2)
+    bands = (Band(scale=scale, offset=offset),)
+    result, where = run(focal, pixels, valid, bands=bands)
+    (output,) = focal.output_profiles([profile_of(pixels, bands)])
+    values = result[0] * output.bands[0].scale + output.bands[0].offset
+    wanted = reference(focal, pixels[0] * scale + offset, valid[0])
+    want = np.array([np.nan if value is None else float(value) for value in wanted])
+    np.testing.assert_allclose(values[where[0]], want[where[0].ravel()], rtol=1e-6, atol=1e-5)
+
+
+def output_of(statistic: str, dtype: str, radius: int = 1, **band: Any) -> Any:
+    bands = (Band(nodata=0, unit="m", **band),)
+    pixels = np.zeros((1, 2, 2), dtype)
+    return FocalStatistics(statistic, radius=radius).output_profiles([profile_of(pixels, bands)])[0]
+
+
+@pytest.mark.parametrize(
+    ("statistic", "dtype", "radius", "result"),
+    [
+        ("mean", "uint8", 1, "float32"),
+        ("mean", "uint32", 1, "float32"),
+        ("variance", "int64", 1, "float64"),
+        ("standard deviation", "float64", 1, "float64"),
+        ("count", "float64", 127, "uint16"),
+        ("count", "uint8", 128, "uint32"),
+        ("minimum", "int8", 1, "int8"),
+        ("maximum", "float64", 1, "float64"),
+        ("range", "int8", 1, "uint16"),
+        ("range", "uint16", 1, "uint32"),
+        ("range", "int32", 1, "float64"),
+        ("sum", "uint8", 200, "uint32"),
+        ("sum", "uint16", 127, "uint32"),
+        ("sum", "uint16", 128, "float64"),
+        ("sum", "int16", 127, "int32"),
+        ("sum", "int32", 1, "float64"),
+        ("sum", "float32", 1, "float32"),
+    ],
+)
+def test_output_dtypes(statistic: str, dtype: str, radius: int, result: str) -> None:
+    assert output_of(statistic, dtype, radius).dtype == result
+
+
+def test_output_bands() -> None:
+    scaled = {"scale": 0.1, "offset": 5.0}
+    mean, least = output_of("mean", "int16", **scaled), output_of("minimum", "int16", **scaled)
+    total, variance = output_of("sum", "int16", **scaled), output_of("variance", "int16", **scaled)
+    assert (mean.bands[0].scale, mean.bands[0].offset, mean.nodata) == (0.1, 5.0, None)
+    assert (least.bands[0].scale, least.nodata, least.dtype) == (0.1, 0, "int16")
+    assert (total.bands[0].scale, total.bands[0].offset, total.dtype) == (1.0, 0.0, "float32")
+    assert total.bands[0].unit == "m"
+    assert (variance.bands[0].unit, variance.nodata) == ("(m)^2", None)
+    assert output_of("count", "int16", **scaled).bands[0].unit == ""
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"radius": 0}, {"radius": 1.5}, {"statistic": "mode"}, {"shape": "hexagon"},
+     {"nodata": "drop"}, {"minimum_share": 101}],
+)  # fmt: skip
+def test_wrong_parameters(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        FocalStatistics(**wrong)
+
+
+def test_holes_far_apart_are_computed_apart() -> None:
+    pixels, valid = random_image("int16", (1, 12, 400), seed=9)
+    valid[0, 5, [0, 120, 121, 260, 399]] = False
+    valid[0, 0, 260] = False
+    check_against_loop(FocalStatistics("mean", radius=1), pixels, valid)
+    assert windows_near_invalid(valid[0], 1) == [
+        Window(3, 0, 3, 1),
+        Window(3, 118, 3, 4),
+        Window(0, 258, 6, 3),
+        Window(3, 397, 3, 1),
+    ]
+    mostly_near = np.ones((125, 500), bool)
+    mostly_near[:, [185, 370]] = False
+    assert windows_near_invalid(mostly_near, 60) == [Window(0, 0, 5, 380)]
+
+
+@pytest.mark.parametrize("shape", ["square", "disk"])
+def test_windows_of_more_pixels_than_small_integers_hold(shape: str) -> None:
+    radius = 130
+    pixels, valid = random_image("float32", (1, 275, 275), seed=9)
+    rows, cols = np.indices(pixels.shape[1:]) - 137
+    size = np.count_nonzero(rows**2 + cols**2 <= radius**2) if shape == "disk" else 261**2
+    assert run(FocalStatistics("count", shape, radius), pixels)[0][0, 137, 137] == size
+    valid[0, 137, 138] = False
+    count, _ = run(FocalStatistics("count", shape, radius), pixels, valid)
+    assert count[0, 137, 137] == size - 1
+    mean = FocalStatistics("mean", shape, radius)
+    assert same_bits(run(mean, pixels), run(mean, pixels, block=(60, 70)))
