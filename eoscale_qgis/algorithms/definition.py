@@ -1,0 +1,150 @@
+"""The parameters and outputs of an algorithm, in the order in which the dialog shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingOutputNumber,
+    QgsProcessingParameterBand,
+    QgsProcessingParameterDefinition,
+    QgsProcessingParameterExtent,
+    QgsProcessingParameterFeatureSink,
+    QgsProcessingParameterFileDestination,
+    QgsProcessingParameterMultipleLayers,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterRasterDestination,
+    QgsProcessingParameterRasterLayer,
+)
+
+from eoscale_engine.declaration import Input
+from eoscale_qgis.algorithms.parameters import choice, definition_of, described
+from eoscale_qgis.algorithms.recipe import Recipe
+
+NO_ALIGNMENT = "No: refuse"
+ALIGNMENTS = (NO_ALIGNMENT, "nearest", "bilinear", "cubic", "average")
+FORMATS = {"GeoTIFF": "GTiff", "COG": "COG"}
+COMPRESSIONS = ("DEFLATE", "ZSTD", "LZW", "NONE")
+TARGETS = {
+    "any": "A temporary layer in memory, or a .tif file.",
+    "memory": "A temporary layer in memory.",
+    "file": "A .tif file.",
+}
+
+
+def bands_name(recipe: Recipe, item: Input) -> str:
+    """The parameter that chooses an input's bands; empty where it takes a list of images."""
+    if item.many:
+        return ""
+    return "BANDS" if item is recipe.inputs[0] else f"{item.role}_BANDS"
+
+
+def _inputs(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
+    for item in recipe.inputs:
+        if item.many:
+            kind = QgsProcessing.SourceType.TypeRaster
+            layers = QgsProcessingParameterMultipleLayers(
+                item.role, item.label, kind, None, item.optional
+            )
+            yield described(layers, item.help or "Images that share size, geotransform and CRS.")
+            continue
+        layer = QgsProcessingParameterRasterLayer(item.role, item.label, None, item.optional)
+        yield described(layer, item.help or "Any raster layer.")
+        label = "Bands" if item is recipe.inputs[0] else f"{item.label}: bands"
+        bands = QgsProcessingParameterBand(
+            bands_name(recipe, item), label, None, item.role, True, True
+        )
+        yield described(bands, "The bands to use, in this order. All bands if none is chosen.")
+
+
+def _grid(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
+    if not recipe.inputs:
+        return
+    yield described(
+        QgsProcessingParameterExtent("EXTENT", "Extent", None, True),
+        "Only this part is computed, with the same pixels as the crop of the whole result. The "
+        "whole image if not set.",
+    )
+    cell_size = QgsProcessingParameterNumber(
+        "CELL_SIZE",
+        "Cell size for layers without pixels of their own",
+        QgsProcessingParameterNumber.Type.Double,
+        None,
+        True,
+    )
+    cell_size.setMinimum(0)
+    yield described(
+        cell_size,
+        "In units of the layer's CRS. A WMS, WMTS or XYZ layer is drawn with it over the extent, "
+        "and ends there. One that comes after another image gets its grid and needs no size.",
+        advanced=True,
+    )
+    if recipe.takes_several:
+        yield described(
+            choice("ALIGN", "Align to the first image", ALIGNMENTS, NO_ALIGNMENT),
+            "Bring the other images to the grid of the first one on the fly, by this resampling. "
+            "Images with different grids are refused otherwise.",
+            advanced=True,
+        )
+
+
+def _images_out(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
+    for output in recipe.outputs:
+        yield described(
+            QgsProcessingParameterRasterDestination(
+                output.name, output.label, None, output.optional
+            ),
+            TARGETS[recipe.target],
+        )
+    if recipe.outputs and recipe.target != "memory":
+        advanced = recipe.target != "file"
+        yield described(
+            choice("FORMAT", "File format", list(FORMATS), "GeoTIFF"),
+            "Of a result that is written to a file: a tiled GeoTIFF, or a Cloud Optimized GeoTIFF "
+            "with overviews.",
+            advanced=advanced,
+        )
+        yield described(
+            choice("COMPRESS", "File compression", COMPRESSIONS, "DEFLATE"),
+            "Of a result that is written to a file. All lose nothing.",
+            advanced=advanced,
+        )
+
+
+def _values_out(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
+    if not recipe.summary:
+        return
+    table = QgsProcessing.SourceType.TypeVector
+    yield described(
+        QgsProcessingParameterFeatureSink("OUTPUT", "Table", table, None, True),
+        "A table layer with the values.",
+    )
+    yield described(
+        QgsProcessingParameterFileDestination(
+            "OUTPUT_JSON", "JSON file", "JSON files (*.json)", None, True, False
+        ),
+        "All values as JSON, for other programs.",
+    )
+    yield described(
+        QgsProcessingParameterFileDestination(
+            "OUTPUT_HTML", "Report", "HTML files (*.html)", None, True
+        ),
+        "A report with tables and plots, shown in the results viewer.",
+    )
+
+
+def definitions(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
+    """All parameters of an algorithm."""
+    yield from _inputs(recipe)
+    for item in recipe.parameters:
+        yield definition_of(item)
+    yield from _grid(recipe)
+    yield from _images_out(recipe)
+    yield from _values_out(recipe)
+
+
+def number_outputs(recipe: Recipe) -> Iterator[QgsProcessingOutputNumber]:
+    """The numbers that a model's next steps can use."""
+    for name, label in recipe.numbers:
+        yield QgsProcessingOutputNumber(name.upper(), label)

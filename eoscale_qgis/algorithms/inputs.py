@@ -1,0 +1,63 @@
+"""The layers of a run as sources for the engine, on grids that fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Optional
+
+from qgis.core import QgsProcessingFeedback, QgsRasterLayer, QgsRectangle
+
+from eoscale_engine.errors import InputError
+from eoscale_qgis.grids import grids_of, own_grid, require_drawable, require_same_grid
+from eoscale_qgis.layers import Source, source_of
+
+Layers = dict[str, list[QgsRasterLayer]]
+"""The layers of each role, in the order of the recipe's inputs."""
+
+
+def check_extent(extent: QgsRectangle, first: QgsRasterLayer) -> None:
+    """Refuse an extent, in the CRS of the first layer, without a pixel of that layer."""
+    whole = first.extent()
+    if extent.isEmpty() or not (whole.isEmpty() or extent.intersects(whole)):
+        raise InputError(
+            f"The extent {extent.toString(3)} and the layer '{first.name()}' "
+            f"({whole.toString(3)}) do not meet. Choose an extent on the layer."
+        )
+
+
+def sources_of(
+    layers: Layers,
+    bands: Mapping[str, Sequence[int]],
+    extent: Optional[QgsRectangle],
+    *,
+    cell_size: float,
+    aligned: bool,
+    reach: Optional[int],
+    feedback: Optional[QgsProcessingFeedback] = None,
+) -> tuple[dict[str, list[Source]], Optional[list[float]]]:
+    """The sources by role, and the extent for the engine.
+
+    ``reach`` is how many pixels beyond the extent a run looks at, None where that cannot be told.
+    No more than that is rendered.
+    """
+    everything = [layer for group in layers.values() for layer in group]
+    if extent is not None and everything:
+        check_extent(extent, everything[0])
+    grids = grids_of(everything, extent, cell_size)
+    if not aligned:
+        require_same_grid(everything, grids)
+    if not everything or own_grid(everything[0]) is None:
+        extent = None  # the first image is drawn over the extent, and is all there is
+    remaining = iter(grids)
+    sources: dict[str, list[Source]] = {role: [] for role in layers}
+    for role, group in layers.items():
+        for layer, grid in zip(group, remaining):
+            part = grid
+            if extent is not None and reach is not None and grid == grids[0]:
+                part = grid.part(extent, reach)
+            if own_grid(layer) is None:
+                require_drawable(layer, part.cols, part.rows)
+            sources[role].append(source_of(layer, grid, part, bands.get(role, ()), feedback))
+    if extent is None:
+        return sources, None
+    return sources, [extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()]

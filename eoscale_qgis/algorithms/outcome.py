@@ -1,0 +1,138 @@
+"""What a run gives back to Processing: layers in memory, files, tables, reports and numbers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from qgis.core import (
+    QgsApplication,
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+)
+
+from eoscale_engine.errors import OutputError
+from eoscale_engine.service.client import EngineClient
+from eoscale_qgis.algorithms.definition import FORMATS
+from eoscale_qgis.algorithms.destinations import asked_path
+from eoscale_qgis.algorithms.recipe import Recipe
+from eoscale_qgis.algorithms.summaries import numbers_of, write_table
+from eoscale_qgis.report import JINJA2_MISSING, html_available, write_json, write_report
+from eoscale_qgis.results import ContextImages, Results, is_temporary, keep_of
+from eoscale_qgis.settings import Settings
+
+
+@dataclass
+class Destinations:
+    """Where each output image goes, and how it is kept there (see :func:`keep_of`)."""
+
+    paths: dict[str, str]
+    keeps: dict[str, str]
+    labels: dict[str, str]
+    file_options: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        algorithm: QgsProcessingAlgorithm,
+        recipe: Recipe,
+        values: dict[str, Any],
+        context: QgsProcessingContext,
+    ) -> Destinations:
+        """The destinations of a run. Call it once in it: QGIS notes each time a layer to load."""
+        in_memory = recipe.target == "memory"
+        in_memory |= recipe.target == "any" and Settings.read().keep_in_memory
+        paths, keeps = {}, {}
+        for output in recipe.outputs:
+            # QGIS would make up a place for an optional result that nobody asked for.
+            if not asked_path(values.get(output.name)):
+                continue
+            path = algorithm.parameterAsOutputLayer(values, output.name, context)
+            if recipe.target == "memory" and not is_temporary(path, context):
+                raise OutputError(
+                    f"'{recipe.label}' makes a temporary layer in memory and writes no '{path}'. "
+                    "Choose a temporary output, or use 'Save image'."
+                )
+            paths[output.name], keeps[output.name] = path, keep_of(path, context, in_memory)
+        file_options = {}
+        if recipe.outputs and recipe.target != "memory":
+            file_options = {
+                "format": FORMATS[algorithm.parameterAsEnumString(values, "FORMAT", context)],
+                "compress": algorithm.parameterAsEnumString(values, "COMPRESS", context),
+            }
+        labels = {output.name: output.label for output in recipe.outputs}
+        return cls(paths, keeps, labels, file_options)
+
+    def as_job(self) -> dict[str, dict[str, str]]:
+        """The outputs as the engine's job names them."""
+        return {
+            name: {"path": path, "keep": self.keeps[name], **self.file_options}
+            for name, path in self.paths.items()
+        }
+
+    def announce(self, feedback: QgsProcessingFeedback) -> None:
+        """Tell users of ``qgis_process`` that what stays in memory ends with it."""
+        if QgsApplication.platform() == "qgis_process" and "file" not in self.keeps.values():
+            for path in self.paths.values():
+                feedback.pushInfo(
+                    f"'{os.path.basename(path)}' is temporary and goes when qgis_process ends. "
+                    "To keep it, give the path of a .tif file."
+                )
+
+    def publish(
+        self,
+        images: Mapping[str, Any],
+        client: EngineClient,
+        results: Results,
+        holder: Optional[ContextImages],
+    ) -> None:
+        """Enter the images that stay in memory."""
+        for name, path in self.paths.items():
+            if self.keeps[name] != "file":
+                image = images[name]
+                results.publish(client, image["name"], image["vrt"] or path, path, holder)
+
+    def name_layers(
+        self, context: QgsProcessingContext, recipe: Recipe, sources: Sequence[str]
+    ) -> None:
+        """Call the layers after what was done to which image, where nobody chose a name."""
+        for name, path in self.paths.items():
+            if not context.willLoadLayerOnCompletion(path):
+                continue
+            details = context.layerToLoadOnCompletionDetails(path)
+            if details.name in ("", self.labels[name]):
+                what = recipe.label if name == "OUTPUT" else f"{recipe.label} {self.labels[name]}"
+                details.name = f"{what}: {sources[0]}" if sources else what
+
+
+def deliver_summary(
+    algorithm: QgsProcessingAlgorithm,
+    recipe: Recipe,
+    summary: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    values: dict[str, Any],
+    context: QgsProcessingContext,
+    feedback: QgsProcessingFeedback,
+) -> dict[str, Any]:
+    """Write the table, the JSON file and the report that were asked for; those and the numbers."""
+    made: dict[str, Any] = dict(numbers_of(summary, recipe.numbers))
+    if summary["tables"]:
+        table = write_table(algorithm, "OUTPUT", summary["tables"][0], values, context)
+        if table is not None:
+            made["OUTPUT"] = table
+    json_path = algorithm.parameterAsFileOutput(values, "OUTPUT_JSON", context)
+    if json_path:
+        write_json(summary, json_path)
+        made["OUTPUT_JSON"] = json_path
+    report_path = algorithm.parameterAsFileOutput(values, "OUTPUT_HTML", context)
+    if report_path and not html_available():
+        feedback.pushWarning(JINJA2_MISSING)
+    elif report_path:
+        write_report(summary, report_path, facts)
+        made["OUTPUT_HTML"] = report_path
+    for note in summary.get("notes", ()):
+        feedback.pushInfo(note)
+    return made

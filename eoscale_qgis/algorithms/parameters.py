@@ -1,0 +1,116 @@
+"""A declaration's parameters as Processing's, and Processing's values as the declaration's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
+
+from qgis.core import (
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingParameterBoolean,
+    QgsProcessingParameterDefinition,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterString,
+)
+
+from eoscale_engine.declaration import Parameter
+
+ADVANCED = QgsProcessingParameterDefinition.Flag.FlagAdvanced
+
+
+def described(
+    definition: QgsProcessingParameterDefinition, help_text: str, *, advanced: bool = False
+) -> QgsProcessingParameterDefinition:
+    """A parameter with its tooltip, under the advanced ones if asked."""
+    definition.setHelp(help_text)
+    if advanced:
+        definition.setFlags(definition.flags() | ADVANCED)
+    return definition
+
+
+def choice(
+    name: str, label: str, choices: Sequence[str], default: Optional[str], *, optional: bool = False
+) -> QgsProcessingParameterEnum:
+    """A choice whose values are texts, which stay right when choices are added or sorted."""
+    return QgsProcessingParameterEnum(
+        name, label, list(choices), False, default, optional, usesStaticStrings=True
+    )
+
+
+def definition_of(item: Parameter) -> QgsProcessingParameterDefinition:
+    """The Processing parameter for a declaration's."""
+    name, optional = item.name.upper(), item.optional
+    label = f"{item.label} ({item.unit})" if item.unit else item.label
+    definition: QgsProcessingParameterDefinition
+    if item.kind in ("integer", "number"):
+        kinds = QgsProcessingParameterNumber.Type
+        kind = kinds.Integer if item.kind == "integer" else kinds.Double
+        definition = QgsProcessingParameterNumber(name, label, kind, item.default, optional)
+        if item.minimum is not None:
+            definition.setMinimum(item.minimum)
+        if item.maximum is not None:
+            definition.setMaximum(item.maximum)
+    elif item.kind == "boolean":
+        definition = QgsProcessingParameterBoolean(name, label, item.default, optional)
+    elif item.kind == "choice":
+        definition = choice(name, label, item.choices, item.default, optional=optional)
+    elif item.kind == "file":
+        behavior = QgsProcessingParameterFile.Behavior.File
+        suffix = item.suffix.lstrip(".")
+        # An empty path and no path are the same here, but only None passes as a default.
+        default = item.default or None
+        definition = QgsProcessingParameterFile(name, label, behavior, suffix, default, optional)
+    else:
+        several_lines = item.kind in ("expression", "json")
+        empty = optional or item.default == ""
+        definition = QgsProcessingParameterString(name, label, item.default, several_lines, empty)
+    return described(definition, item.help, advanced=item.advanced)
+
+
+def with_chosen_texts(
+    algorithm: QgsProcessingAlgorithm, parameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The values, with the numbers of choices (``0`` or ``"0"``) replaced by the choices' texts.
+
+    Models and commands written by hand number the choices, which QGIS refuses for choices of texts.
+    """
+    values = dict(parameters)
+    for definition in algorithm.parameterDefinitions():
+        if not isinstance(definition, QgsProcessingParameterEnum):
+            continue
+        value, options = values.get(definition.name()), definition.options()
+        text = str(value)
+        is_number = text.isdigit() and text not in options and not isinstance(value, bool)
+        if is_number and int(text) < len(options):
+            values[definition.name()] = options[int(text)]
+    return values
+
+
+def values_of(
+    algorithm: QgsProcessingAlgorithm,
+    items: Sequence[Parameter],
+    parameters: Mapping[str, Any],
+    context: QgsProcessingContext,
+) -> dict[str, Any]:
+    """The declaration's field values, from the values of a run."""
+    read = {
+        "integer": algorithm.parameterAsInt,
+        "number": algorithm.parameterAsDouble,
+        "boolean": algorithm.parameterAsBool,
+        "choice": algorithm.parameterAsEnumString,
+        "file": algorithm.parameterAsFile,
+    }
+    values = {}
+    for item in items:
+        name = item.name.upper()
+        # QGIS reads a value that was not given as 0 or "", which may mean something else.
+        given = parameters.get(name, item.default)
+        if given is None or (item.optional and given == ""):
+            values[item.name] = None if item.optional else item.default
+        else:
+            reader = read.get(item.kind, algorithm.parameterAsString)
+            values[item.name] = reader(parameters, name, context)
+    return values

@@ -1,0 +1,160 @@
+"""What an algorithm is made of: taken from a declaration, or written here for the plain copies."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from eoscale_engine.declaration import (
+    Declaration,
+    Input,
+    Output,
+    Parameter,
+    Procedure,
+    Reduction,
+    image,
+)
+from eoscale_engine.errors import InputError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that an algorithm shows and passes to the engine.
+
+    Attributes
+    ----------
+    name : str
+        The algorithm's name, which models and scripts store.
+    job : str
+        What the engine runs: a declaration's name, or ``copy``.
+    target : {"any", "memory", "file"}
+        Where results may go: ``memory`` refuses a file, ``file`` writes one even if temporary.
+    summary : bool
+        Whether the result is values: a table, JSON, a report and numbers, in place of images.
+    switches : tuple of str
+        Fields of the declaration named as its optional outputs, which say whether those are made.
+        No parameters here: the destination says it.
+    """
+
+    name: str
+    job: str
+    label: str
+    group: str
+    help: str
+    tags: tuple[str, ...] = ()
+    icon: str = ""
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    numbers: tuple[tuple[str, str], ...] = ()
+    target: str = "any"
+    summary: bool = False
+    switches: tuple[str, ...] = ()
+    declaration: Optional[type[Declaration]] = None
+
+    @property
+    def group_id(self) -> str:
+        """The group's name in lowercase ASCII; also the name of its icon."""
+        return re.sub(r"[^a-z0-9]", "", self.group.lower())
+
+    @property
+    def takes_several(self) -> bool:
+        """Whether more than one image may come in, which then must share a grid."""
+        return len(self.inputs) > 1 or any(item.many for item in self.inputs)
+
+    @property
+    def runs_user_code(self) -> bool:
+        """Whether the user's own Python runs in it, which is refused inside QGIS's process."""
+        return self.declaration is not None and self.declaration.runs_user_code
+
+
+def recipe_of(declaration: type[Declaration]) -> Recipe:
+    """The recipe of a declaration of the engine."""
+    outputs: tuple[Output, ...] = getattr(declaration, "outputs", ())
+    places = {output.name for output in outputs}
+    parameters = declaration.parameters()
+    return Recipe(
+        name=declaration.name,
+        job=declaration.name,
+        label=declaration.label,
+        group=declaration.group,
+        help=declaration.__doc__ or "",
+        tags=declaration.tags,
+        icon=declaration.icon,
+        inputs=declaration.inputs,
+        outputs=outputs,
+        parameters=tuple(item for item in parameters if item.name.upper() not in places),
+        switches=tuple(item.name for item in parameters if item.name.upper() in places),
+        numbers=getattr(declaration, "numbers", ()),
+        summary=issubclass(declaration, (Reduction, Procedure)) and not outputs,
+        declaration=declaration,
+    )
+
+
+LOAD_INTO_MEMORY = Recipe(
+    name="loadintomemory",
+    job="copy",
+    label="Load into memory",
+    group="Images",
+    help="""Load an image into shared memory, on every core.
+
+    The result is a temporary layer on the image in memory: filters and statistics that follow
+    start without reading the file again. Bands and an extent choose a part of it. The memory is
+    given back when the layer is removed.
+    """,
+    tags=("load", "memory", "cache", "read", "shared", "copy", "crop", "bands"),
+    inputs=(image(),),
+    outputs=(Output("OUTPUT", "Image in memory"),),
+    target="memory",
+)
+
+SAVE_IMAGE = Recipe(
+    name="saveimage",
+    job="copy",
+    label="Save image",
+    group="Images",
+    help="""Write an image as a tiled, compressed GeoTIFF or Cloud Optimized GeoTIFF, on every core.
+
+    Use it to keep a layer that is in memory. Bands and an extent choose a part of it. Data type,
+    nodata, band names, scale, colours, CRS and metadata are written too.
+    """,
+    tags=("save", "write", "export", "geotiff", "cog", "copy", "crop", "bands", "compress"),
+    inputs=(image(),),
+    outputs=(Output("OUTPUT", "Saved image"),),
+    target="file",
+)
+
+
+def plain_text(docstring: str) -> list[str]:
+    """A docstring's paragraphs as plain text, one line each; lists keep their lines."""
+    paragraphs = []
+    # the dialog reads it as HTML, where "<" begins a tag, and qgis_process prints it as it is
+    text = docstring.replace("<=", "\u2264").replace(">=", "\u2265").replace("<", "\u02c2")
+    for block in inspect.cleandoc(text).split("\n\n"):
+        text = re.sub(r":\w+:`~?([^`]*)`", lambda match: str(match[1]).rpartition(".")[2], block)
+        text = text.replace("`", "").replace("::", ":")
+        lines = [line for line in text.split("\n") if not re.fullmatch(r"\s*[-=]{3,}\s*", line)]
+        is_list = any(re.match(r"\s*([-*]\s|\s{2})", line) for line in lines)
+        paragraphs.append(("\n" if is_list else " ").join(line.strip() for line in lines))
+    return [paragraph for paragraph in paragraphs if paragraph]
+
+
+def check_parameters(recipe: Recipe, values: dict[str, object]) -> None:
+    """Refuse values that do not fit, or do not fit together, as the declaration does."""
+    if recipe.declaration is None:
+        return
+    try:
+        recipe.declaration(**values)
+    except TypeError as error:
+        raise InputError(f"{recipe.label}: {error}") from None
+
+
+def reach_of(recipe: Recipe, values: dict[str, Any]) -> Optional[int]:
+    """Pixels beyond an extent that a run looks at: the margin; None where that cannot be told."""
+    if recipe.declaration is None:
+        return 0
+    if issubclass(recipe.declaration, Procedure):
+        return None
+    return getattr(recipe.declaration(**values), "margin", 0)

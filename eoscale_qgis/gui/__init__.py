@@ -1,0 +1,1 @@
+"""What needs QGIS's window; never imported headless."""

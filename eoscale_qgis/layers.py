@@ -1,0 +1,101 @@
+"""QGIS layers as the engine's sources.
+
+A layer that GDAL reads becomes a path. Any other (a WMS, a raster in PostGIS, a virtual raster) is
+first rendered to a GeoTIFF: on the grid of its own pixels, or on the one that is chosen for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from osgeo import gdal
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsProcessingFeedback,
+    QgsProcessingUtils,
+    QgsProviderRegistry,
+    QgsRasterLayer,
+)
+
+from eoscale_engine.errors import InputError
+from eoscale_qgis.grids import Grid
+from eoscale_qgis.rendering import Rendering, band_count
+
+
+@dataclass
+class Source:
+    """One input image: the engine's path and bands; ``rendering`` says how to make it first."""
+
+    label: str
+    path: str
+    bands: Optional[list[int]]
+    crs: Optional[str]
+    rendering: Optional[Rendering] = None
+
+    @property
+    def details(self) -> str:
+        """Where the pixels come from, for a report."""
+        if self.rendering is None:
+            return self.path
+        grid = self.rendering.part
+        return f"{self.rendering.provider.name()}, rendered at {grid.cols} x {grid.rows} pixels"
+
+    def as_job(self) -> dict[str, Any]:
+        """The source as the engine's job names it."""
+        return {"path": self.path, "bands": self.bands, "label": self.label, "crs": self.crs}
+
+
+def wkt_of(crs: QgsCoordinateReferenceSystem) -> str:
+    """A CRS as WKT 2 text."""
+    return str(crs.toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT2_2019))
+
+
+def gdal_path(source: str) -> str:
+    """The path by which GDAL opens a layer of QGIS's GDAL provider.
+
+    Options for opening it (``|option:KEY=VALUE``) are kept in a VRT around it, since a path alone
+    cannot say them.
+    """
+    path, *_ = source.split("|option:")
+    parts = QgsProviderRegistry.instance().decodeUri("gdal", source)
+    options = list(parts.get("openOptions") or [])
+    if not options:
+        return path
+    wrapper = QgsProcessingUtils.generateTempFilename("source.vrt")
+    dataset = gdal.OpenEx(path, gdal.OF_RASTER, open_options=options)
+    if dataset is None or gdal.GetDriverByName("VRT").CreateCopy(wrapper, dataset) is None:
+        raise InputError(f"'{path}' cannot be opened with the options {', '.join(options)}.")
+    return str(wrapper)
+
+
+def source_of(
+    layer: QgsRasterLayer,
+    grid: Grid,
+    part: Grid,
+    bands: Sequence[int] = (),
+    feedback: Optional[QgsProcessingFeedback] = None,
+) -> Source:
+    """The source for a layer; a CRS that the user set in place of the file's goes with it.
+
+    A layer that GDAL cannot read is rendered on the ``grid``, of which a run looks at ``part``.
+    """
+    name, provider = layer.name(), layer.dataProvider()
+    count = band_count(provider)
+    for band in bands:
+        if not 1 <= band <= count:
+            raise InputError(f"Band {band} is not there: layer '{name}' has {count} band(s).")
+    own = any(provider.userNoDataValues(band + 1) for band in range(layer.bandCount()))
+    if own and feedback is not None:
+        feedback.pushWarning(
+            f"Layer '{name}' has additional nodata values in its properties. They are for display: "
+            "the file's own nodata is used. Assign it with 'Translate' if they are real nodata."
+        )
+    chosen = list(bands) or None
+    if layer.providerType() != "gdal":
+        rendering = Rendering(name, provider.clone(), layer.crs(), grid, part)
+        return Source(name, "", chosen, None, rendering)
+    override = layer.crs().isValid() and layer.crs() != provider.crs()
+    crs = wkt_of(layer.crs()) if override else None
+    return Source(name, gdal_path(layer.source()), chosen, crs)

@@ -1,0 +1,58 @@
+"""The plugin: a Processing provider everywhere, and an options page where there is a window."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Optional
+
+from qgis.core import QgsApplication
+from qgis.PyQt.QtCore import QCoreApplication
+
+from eoscale_qgis.provider import EoscaleProvider
+
+
+class EoscalePlugin:
+    """What QGIS loads and unloads. ``iface`` is None in ``qgis_process``."""
+
+    def __init__(self, iface: Any) -> None:
+        self._iface = iface
+        self.provider: Optional[EoscaleProvider] = None
+        self._options: Any = None
+
+    def initProcessing(self) -> None:
+        """Offer the algorithms; all that ``qgis_process`` calls."""
+        self.provider = EoscaleProvider()
+        QgsApplication.processingRegistry().addProvider(self.provider)
+        # QGIS neither ends Python nor unloads plugins in every case when it ends.
+        QCoreApplication.instance().aboutToQuit.connect(self.provider.close)
+
+    def initGui(self) -> None:
+        """Offer the algorithms and the options page."""
+        from eoscale_qgis.gui.options import OptionsFactory
+
+        self.initProcessing()
+        self._options = OptionsFactory()
+        self._iface.registerOptionsWidgetFactory(self._options)
+
+    def unload(self) -> None:
+        """Take everything back, the images in memory too."""
+        if self._options is not None:
+            self._iface.unregisterOptionsWidgetFactory(self._options)
+            self._options = None
+        if self.provider is not None:
+            QCoreApplication.instance().aboutToQuit.disconnect(self.provider.close)
+            self.provider.close()
+            QgsApplication.processingRegistry().removeProvider(self.provider)
+            self.provider = None
+        _forget_engine()
+
+
+def _forget_engine() -> None:
+    """Let an upgraded plugin import its own engine: QGIS forgets only the plugin's modules."""
+    here = Path(__file__).resolve().parent
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] == "eoscale_engine":
+            path = getattr(module, "__file__", None)
+            if path and here in Path(path).resolve().parents:
+                del sys.modules[name]

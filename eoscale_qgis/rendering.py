@@ -1,0 +1,170 @@
+"""Layers that GDAL cannot read, as images: rendered to a file through QGIS's raster pipe."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from osgeo import gdal
+from qgis.core import (
+    Qgis,
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransformContext,
+    QgsNetworkAccessManager,
+    QgsNetworkReplyContent,
+    QgsProcessingFeedback,
+    QgsProcessingUtils,
+    QgsRasterBlockFeedback,
+    QgsRasterDataProvider,
+    QgsRasterFileWriter,
+    QgsRasterPipe,
+    QgsRasterProjector,
+)
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtNetwork import QNetworkReply
+
+from eoscale_engine.errors import Cancelled, InputError, MemoryBudgetError
+from eoscale_qgis.grids import Grid
+
+PICTURES = (Qgis.DataType.ARGB32, Qgis.DataType.ARGB32_Premultiplied)
+"""Data types of layers that servers draw: one band in QGIS, written as red, green, blue, alpha."""
+
+
+def is_picture(provider: QgsRasterDataProvider) -> bool:
+    """Whether a provider gives colours, and not values in bands."""
+    return provider.dataType(1) in PICTURES
+
+
+def band_count(provider: QgsRasterDataProvider) -> int:
+    """Bands of the image that a provider's layer is rendered to."""
+    return 4 if is_picture(provider) else int(provider.bandCount())
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A layer to be rendered: its provider and CRS, its grid, and the part of it that is needed."""
+
+    label: str
+    provider: QgsRasterDataProvider
+    crs: QgsCoordinateReferenceSystem
+    grid: Grid
+    part: Grid
+
+    def write(
+        self,
+        folder: str,
+        transforms: QgsCoordinateTransformContext,
+        feedback: QgsProcessingFeedback,
+    ) -> str:
+        """Write the image into a folder; its path.
+
+        Where only a part is needed, the rest of the grid is left empty: no run looks there.
+        """
+        part = self.part
+        path = os.path.join(folder, f"{len(os.listdir(folder))}.tif")
+        self._require_space(folder)
+        feedback.pushInfo(
+            f"'{self.label}' is not a file that GDAL reads: rendering {part.cols} x {part.rows} "
+            "pixels of it."
+        )
+        with _failed_requests() as failed:
+            self._render(path, transforms, feedback)
+        if failed:
+            feedback.pushWarning(
+                f"{len(failed)} request(s) of layer '{self.label}' failed, and their pixels are "
+                f"invalid in the result. The last one: {failed.popitem()[1]}."
+            )
+        self._require_content(path)
+        if part == self.grid:
+            return path
+        whole, (width, height) = self.grid.extent, self.grid.cell
+        bounds = (whole.xMinimum(), whole.yMinimum(), whole.xMaximum(), whole.yMaximum())
+        gdal.BuildVRT(path + ".vrt", [path], outputBounds=bounds, xRes=width, yRes=height)
+        return path + ".vrt"
+
+    def _require_space(self, folder: str) -> None:
+        pixel = sum(
+            self.provider.dataTypeSize(band + 1) for band in range(self.provider.bandCount())
+        )
+        needed, free = self.part.cols * self.part.rows * pixel, shutil.disk_usage(folder).free
+        if needed > free:
+            raise MemoryBudgetError(
+                f"Layer '{self.label}' needs {needed / 1e6:.0f} MB as an image, and {folder} has "
+                f"{free / 1e6:.0f} MB. Choose a smaller extent, a larger cell size, or make room."
+            )
+
+    def _render(
+        self,
+        path: str,
+        transforms: QgsCoordinateTransformContext,
+        feedback: QgsProcessingFeedback,
+    ) -> None:
+        pipe = QgsRasterPipe()
+        pipe.set(self.provider.clone())
+        if self.crs != self.part.crs:
+            if not (self.crs.isValid() and self.part.crs.isValid()):
+                raise InputError(
+                    f"Layer '{self.label}' cannot be drawn on the first image's grid: one of "
+                    "the two has no CRS. Set it in the layer's properties."
+                )
+            projector = QgsRasterProjector()
+            projector.setCrs(self.crs, self.part.crs, transforms)
+            pipe.set(projector)
+        progress = QgsRasterBlockFeedback()
+        # Cancel comes from the window's thread while this one is busy: it cannot wait in its queue.
+        feedback.canceled.connect(progress.cancel, Qt.ConnectionType.DirectConnection)
+        progress.progressChanged.connect(feedback.setProgress)
+        part = self.part
+        error = QgsRasterFileWriter(path).writeRaster(
+            pipe, part.cols, part.rows, part.extent, part.crs, transforms, progress
+        )
+        if feedback.isCanceled():
+            raise Cancelled("Cancelled.")
+        if error != QgsRasterFileWriter.WriterError.NoError:
+            raise InputError(
+                f"Layer '{self.label}' could not be rendered: {progress.errors() or error}."
+            )
+
+    def _require_content(self, path: str) -> None:
+        """Refuse a picture without a single pixel: a server that fails draws and says nothing."""
+        if is_picture(self.provider):
+            image = gdal.Open(path)
+            if image.GetRasterBand(4).ComputeRasterMinMax(False)[1] == 0:
+                raise InputError(
+                    f"Layer '{self.label}' is empty here: its server cannot be reached, or has "
+                    "nothing to show at this place and cell size. Look at it in the map window."
+                )
+
+
+@contextmanager
+def _failed_requests() -> Iterator[dict[str, str]]:
+    """This thread's requests that failed meanwhile, with the reasons: the writer hides them."""
+    failed: dict[str, str] = {}
+
+    def finished(reply: QgsNetworkReplyContent) -> None:
+        url = reply.request().url().toString()
+        if reply.error() == QNetworkReply.NetworkError.NoError:
+            failed.pop(url, None)
+        elif reply.error() != QNetworkReply.NetworkError.OperationCanceledError:
+            failed[url] = reply.errorString()
+
+    signal = QgsNetworkAccessManager.instance().finished[QgsNetworkReplyContent]
+    signal.connect(finished)
+    try:
+        yield failed
+    finally:
+        signal.disconnect(finished)
+
+
+@contextmanager
+def rendering_folder() -> Iterator[str]:
+    """A folder for rendered images, removed at the end."""
+    folder = tempfile.mkdtemp(prefix="rendered-", dir=QgsProcessingUtils.tempFolder())
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,239 @@
+"""Reports of a reduction's values: a self-contained HTML page, and JSON.
+
+Needs neither QGIS nor a network. Jinja2 writes the page and Plotly draws its plots; both are
+optional, and what is missing is said with the way to install it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from html import escape
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Optional, Union
+
+from eoscale_engine.errors import OutputError
+from eoscale_engine.reductions.summary import jsonable
+
+SHOWN_ROWS = 1000
+"""Rows of a table on the page; the table layer and the JSON file hold all."""
+
+JINJA2_MISSING = (
+    "The HTML report needs the Python library Jinja2, which is not installed. On Debian and "
+    "Ubuntu: sudo apt install python3-jinja2. Elsewhere, in QGIS's own Python: python3 -m pip "
+    "install Jinja2. All values are in the table layer and in the JSON file too."
+)
+PLOTLY_MISSING = (
+    "The plots need the Python library Plotly, which is not installed. On Debian and Ubuntu: "
+    "sudo apt install python3-plotly. Elsewhere, in QGIS's own Python: python3 -m pip install "
+    "plotly."
+)
+
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Told apart with any colour vision (Okabe and Ito, "Color Universal Design", 2008)."""
+
+PathLike = Union[str, Path]
+
+
+def html_available() -> bool:
+    """Whether a page can be written; if not, :data:`JINJA2_MISSING` says what to do."""
+    return find_spec("jinja2") is not None
+
+
+def write_json(summary: Mapping[str, Any], path: PathLike) -> None:
+    """Write a summary as strict JSON: NaN as null, infinities as "Infinity" and "-Infinity".
+
+    Parameters
+    ----------
+    summary : mapping
+        A ``Summary`` as a dictionary.
+    path : path
+        The file, which is replaced if it is there.
+
+    Raises
+    ------
+    OutputError
+        Where the file cannot be written.
+    """
+    text = json.dumps(jsonable(summary), indent=2, ensure_ascii=False, allow_nan=False)
+    _write(path, text + "\n")
+
+
+def write_report(summary: Mapping[str, Any], path: PathLike, context: Mapping[str, Any]) -> None:
+    """Write a summary as one HTML page that loads nothing else.
+
+    Parameters
+    ----------
+    summary : mapping
+        A ``Summary`` as a dictionary.
+    path : path
+        The file, which is replaced if it is there.
+    context : mapping
+        What the values were computed from. Every key is optional: ``images``, a list of mappings
+        with the texts ``role``, ``name``, ``bands`` and ``details`` (size, dtype, CRS);
+        ``parameters``, label to value; ``help``, the declaration's docstring with its formulas;
+        ``seconds``, the time it took; ``finished``, when (now, if not given); ``version``.
+
+    Raises
+    ------
+    OutputError
+        Where Jinja2 is missing, or the file cannot be written.
+
+    Notes
+    -----
+    The page holds Plotly's script, several megabytes, since QGIS shows it from a local file and
+    perhaps without a network. Without Plotly, or without scripts, the tables stand alone.
+    """
+    if not html_available():
+        raise OutputError(JINJA2_MISSING)
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(str(Path(__file__).with_name("templates"))),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    content, parameters = jsonable(summary), jsonable(context.get("parameters", {}))
+    script = _plotly_script() if content["charts"] else None
+    page = environment.get_template("report.html.j2").render(
+        title=content["title"],
+        facts=_facts(content, context),
+        images=[dict(image) for image in context.get("images", ())],
+        parameters=[(label, _shown(value)) for label, value in parameters.items()],
+        tables=[_table(table) for table in sorted(content["tables"], key=_length)],
+        charts=[chart["title"] for chart in content["charts"]],
+        plots=[_plot(chart) for chart in content["charts"]],
+        script=script,
+        plotly_missing=PLOTLY_MISSING,
+        notes=content["notes"],
+        help=_paragraphs(str(context.get("help") or "")),
+        version=context.get("version", ""),
+    )
+    _write(path, page)
+
+
+def _write(path: PathLike, text: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"'{path}' cannot be written ({error.strerror or error}). Choose another place."
+        ) from error
+
+
+def _plotly_script() -> Optional[str]:
+    try:
+        from plotly.offline import get_plotlyjs
+
+        return str(get_plotlyjs())
+    except (ImportError, OSError):
+        return None
+
+
+def _facts(content: Mapping[str, Any], context: Mapping[str, Any]) -> list[tuple[str, str]]:
+    facts = []
+    share = _valid_share(content["tables"])
+    if share is not None:
+        facts.append(("Valid pixels", share))
+    if context.get("seconds") is not None:
+        facts.append(("Time", f"{float(context['seconds']):.2f} s"))
+    finished = context.get("finished") or f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}"
+    facts.append(("Finished", str(finished)))
+    return facts
+
+
+def _valid_share(tables: Sequence[Mapping[str, Any]]) -> Optional[str]:
+    """Share of valid pixels over all bands, where a table counts them."""
+    for table in tables:
+        columns = table["columns"]
+        if "valid" in columns and "invalid" in columns:
+            places = columns.index("valid"), columns.index("invalid")
+            valid, invalid = (sum(row[place] for row in table["rows"]) for place in places)
+            if valid + invalid:
+                # Rounded down, so that 100 % means every single pixel.
+                percent = 10000 * valid // (valid + invalid) / 100
+                return f"{percent:g} % ({_shown(valid)} of {_shown(valid + invalid)})"
+    return None
+
+
+def _length(table: Mapping[str, Any]) -> int:
+    """Rows of a table: short ones come first, so that they are not missed below long ones."""
+    return len(table["rows"])
+
+
+def _table(table: Mapping[str, Any]) -> dict[str, Any]:
+    rows = table["rows"][:SHOWN_ROWS]
+    # An empty column of text (no band has a name or a unit) only takes room.
+    kept = [
+        place
+        for place in range(len(table["columns"]))
+        if not rows or any(row[place] != "" for row in rows)
+    ]
+    columns = [
+        {
+            "title": table["columns"][place].replace("_", " "),
+            "numeric": all(_is_number(row[place]) for row in rows),
+        }
+        for place in kept
+    ]
+    return {
+        "name": table["name"],
+        "columns": columns,
+        "rows": [[_shown(row[place]) for place in kept] for row in rows],
+        "total": len(table["rows"]),
+    }
+
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, str) or value in ("Infinity", "-Infinity")
+
+
+def _shown(value: Any) -> str:
+    """A value as text: ten digits, thousands of integers apart, "none" for no value."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u202f") if abs(value) >= 10000 else str(value)
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    return {"Infinity": "∞", "-Infinity": "-∞"}.get(str(value), str(value))
+
+
+def _plot(chart: Mapping[str, Any]) -> dict[str, Any]:
+    """A chart as Plotly's figure, in greys that can be read on light and on dark."""
+    bars = chart["kind"] == "bars"
+    look = {"type": "bar"} if bars else {"type": "scatter", "mode": "lines"}
+    axis = {"gridcolor": "rgba(128,128,128,0.25)", "zerolinecolor": "rgba(128,128,128,0.5)"}
+    # Plotly reads names and titles as HTML, so they are escaped here too.
+    return {
+        "data": [{**look, "name": escape(name), "x": x, "y": y} for name, x, y in chart["series"]],
+        "layout": {
+            "xaxis": {**axis, "title": {"text": escape(chart["x_label"])}},
+            "yaxis": {**axis, "title": {"text": escape(chart["y_label"])}, "rangemode": "tozero"},
+            "colorway": _COLORS,
+            "bargap": 0,
+            "showlegend": len(chart["series"]) > 1,
+            "legend": {"orientation": "h", "y": 1.12},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "font": {"color": "#7a828c"},
+            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#7a828c", "activecolor": "#0072b2"},
+            "margin": {"l": 70, "r": 20, "t": 30, "b": 60},
+            "height": 420,
+        },
+    }
+
+
+def _paragraphs(text: str) -> list[list[tuple[str, bool]]]:
+    """Paragraphs of a docstring, each cut into pieces ``(text, whether it is a formula)``."""
+    return [
+        [(piece, bool(number % 2)) for number, piece in enumerate(paragraph.split("``"))]
+        for paragraph in (" ".join(lines.split()) for lines in text.split("\n\n"))
+        if paragraph
+    ]

@@ -1,0 +1,111 @@
+"""The algorithms as commands: lists, help, runs, errors, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from osgeo import gdal
+
+EXPECTED = (
+    "bandmath", "focalstatistics", "gaussian", "rasterstatistics", "histogram", "pythonfilter",
+    "pythonreduction", "loadintomemory", "saveimage", "samplescene",
+)  # fmt: skip
+
+
+def pixels_of(path):
+    return gdal.Open(str(path)).ReadAsArray()
+
+
+def test_the_list_has_all(qgis_process):
+    listed = qgis_process("list").stdout
+    for name in EXPECTED:
+        assert f"eoscale:{name}\t" in listed
+
+
+@pytest.mark.parametrize("name", ["bandmath", "histogram"])
+def test_help_is_plain_text(qgis_process, name):
+    shown = qgis_process("help", f"eoscale:{name}").stdout
+    assert "Description" in shown
+    assert "EXTENT" in shown
+    assert "<p>" not in shown
+
+
+def test_band_math_to_a_file(qgis_process, image, tmp_path):
+    target = tmp_path / "index.tif"
+    qgis_process.run(
+        "bandmath", INPUTS=[image], EXPRESSIONS="im1b1 + 2 * im1b2", OUTPUT=target, COMPRESS="LZW"
+    )
+    made = gdal.Open(str(target))
+    valid = pixels_of(image)[0] != -9999
+    np.testing.assert_array_equal(made.ReadAsArray()[valid], 3 * pixels_of(image)[0][valid])
+    band = made.GetRasterBand(1)
+    assert band.GetMaskBand().ReadAsArray()[~valid].max() == 0
+    assert made.GetMetadataItem("COMPRESSION", "IMAGE_STRUCTURE") == "LZW"
+
+
+def test_a_choice_by_its_number(qgis_process, image, tmp_path):
+    targets = [tmp_path / "text.tif", tmp_path / "number.tif"]
+    for target, value in zip(targets, ("sum", 1)):
+        qgis_process.run("focalstatistics", INPUT=image, BANDS=1, STATISTIC=value, OUTPUT=target)
+    np.testing.assert_array_equal(*map(pixels_of, targets))
+
+
+def test_statistics_as_numbers_and_files(qgis_process, image, tmp_path):
+    found = qgis_process.results(
+        "rasterstatistics",
+        INPUT=image,
+        OUTPUT=tmp_path / "table.csv",
+        OUTPUT_JSON=tmp_path / "values.json",
+        OUTPUT_HTML=tmp_path / "report.html",
+    )
+    pixels = pixels_of(image)[0]
+    valid = pixels[pixels != -9999].astype(float)
+    assert found["VALID"] == valid.size
+    assert found["SUM"] == valid.sum()
+    values = json.loads(Path(tmp_path / "values.json").read_text())
+    assert values["numbers"]["MAXIMUM"] == 2399
+    assert len(Path(tmp_path / "table.csv").read_text().splitlines()) == 3
+    assert (tmp_path / "report.html").stat().st_size > 1000
+
+
+def test_a_scene_and_a_filter_on_it(qgis_process, tmp_path):
+    scene, target = tmp_path / "elevation.tif", tmp_path / "blurred.tif"
+    qgis_process.run("samplescene", ELEVATION=scene, WIDTH=200, HEIGHT=150)
+    qgis_process.run("gaussian", INPUT=scene, SIGMA=2, OUTPUT=target, FORMAT="COG")
+    assert pixels_of(target).shape == (150, 200)
+
+
+def test_a_temporary_result_says_that_it_goes(qgis_process, image):
+    done = qgis_process.run("gaussian", INPUT=image, OUTPUT="TEMPORARY_OUTPUT")
+    assert "is temporary and goes when qgis_process ends" in done.stdout
+    found = qgis_process.results("gaussian", INPUT=image, OUTPUT="TEMPORARY_OUTPUT")
+    assert found["OUTPUT"].endswith(".tif")
+    assert not os.path.lexists(found["OUTPUT"])
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "words"),
+    [
+        ("gaussian", {"INPUT": "nowhere.tif", "OUTPUT": "out.tif"}, "nowhere.tif"),
+        ("gaussian", {"INPUT": "IMAGE", "OUTPUT": "IMAGE"}, "one of the inputs"),
+        ("gaussian", {"INPUT": "IMAGE", "OUTPUT": "/no/such/folder/out.tif"}, "is not there"),
+        ("gaussian", {"INPUT": "IMAGE", "BANDS": 7, "OUTPUT": "out.tif"}, "2 band(s)"),
+        ("bandmath", {"INPUTS": "IMAGE", "EXPRESSIONS": "im1b1 + no", "OUTPUT": "out.tif"}, "no"),
+        ("bandmath", {"INPUTS": "IMAGE", "EXPRESSIONS": "open(1)", "OUTPUT": "out.tif"}, "open"),
+    ],
+)
+def test_what_cannot_be_done_fails_with_the_reason(
+    qgis_process, image, tmp_path, monkeypatch, name, parameters, words
+):
+    monkeypatch.chdir(tmp_path)
+    values = {key: image if value == "IMAGE" else value for key, value in parameters.items()}
+    done = qgis_process.run(name, check=False, **values)
+    assert done.returncode != 0
+    assert words in done.stdout + done.stderr
+    # QGIS itself leaves statistics beside an image that it opens.
+    assert set(os.listdir(tmp_path)) <= {"image.tif", "image.tif.aux.xml"}
+    assert "Traceback" not in done.stdout + done.stderr

@@ -1,0 +1,268 @@
+"""How long images in memory live: layers, contexts, models, settings, the session."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import processing
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingModelAlgorithm,
+    QgsProcessingModelChildAlgorithm,
+    QgsProcessingModelChildParameterSource,
+    QgsProcessingModelOutput,
+    QgsProcessingModelParameter,
+    QgsProcessingOutputLayerDefinition,
+    QgsProcessingParameterRasterLayer,
+    QgsProject,
+    QgsRasterFileWriter,
+    QgsRasterLayer,
+    QgsRasterPipe,
+)
+
+from eoscale_qgis import results as results_module
+from eoscale_qgis.settings import Settings
+from tests.qgis.helpers import read_pixels, settle
+
+TEMPORARY = QgsProcessing.TEMPORARY_OUTPUT
+
+
+def run(image, output=TEMPORARY, context=None, name="eoscale:focalstatistics"):
+    return processing.run(name, {"INPUT": image, "OUTPUT": output}, context=context)["OUTPUT"]
+
+
+def loaded(path):
+    layer = QgsRasterLayer(path, "loaded")
+    assert layer.isValid()
+    QgsProject.instance().addMapLayer(layer)
+    return layer
+
+
+def test_temporary_result_is_a_link_to_the_image_in_memory(provider, engines, image):
+    path = run(image)
+    assert os.path.islink(path)
+    assert os.path.dirname(os.path.realpath(path)) == engines[0].folder
+    np.testing.assert_array_equal(read_pixels(path), read_pixels(image) + 1)
+    layer = QgsRasterLayer(path, "result")
+    assert layer.isTemporary()
+
+
+def test_released_after_the_last_layer_with_what_gdal_left(provider, engines, image):
+    path = run(image)
+    first, second = loaded(path), loaded(path)
+    Path(path + ".aux.xml").write_text("<PAMDataset/>")
+    Path(path + ".ovr").write_bytes(b"")
+    QgsProject.instance().removeMapLayer(first.id())
+    settle()
+    assert os.path.exists(path)
+    assert len(provider.results) == 1
+    QgsProject.instance().removeMapLayer(second.id())
+    settle()
+    assert engines[0].released == ["image1-OUTPUT"]
+    assert not os.path.lexists(path)
+    assert not os.path.exists(path + ".aux.xml")
+    assert not os.path.exists(path + ".ovr")
+    assert len(provider.results) == 0
+    assert os.listdir(engines[0].folder) == []
+
+
+def test_a_script_goes_on_with_a_path_after_its_context_is_gone(provider, engines, image):
+    second = run(run(image))
+    np.testing.assert_array_equal(read_pixels(second), read_pixels(image) + 2)
+    assert len(provider.results) == 2
+
+
+def test_a_dialog_that_does_not_open_its_result(provider, engines, image):
+    context = QgsProcessingContext()
+    path = run(image, QgsProcessingOutputLayerDefinition(TEMPORARY), context)
+    assert os.path.exists(path)
+    del context
+    settle()
+    assert not os.path.lexists(path)
+    assert engines[0].released
+
+
+def test_a_layer_keeps_what_its_context_would_release(provider, engines, image):
+    context = QgsProcessingContext()
+    path = run(image, QgsProcessingOutputLayerDefinition(TEMPORARY), context)
+    layer = loaded(path)
+    del context
+    settle()
+    assert os.path.exists(path)
+    QgsProject.instance().removeMapLayer(layer.id())
+    settle()
+    assert not os.path.lexists(path)
+
+
+def test_a_context_keeps_what_its_layers_let_go(provider, engines, image):
+    context = QgsProcessingContext()
+    path = run(image, QgsProcessingOutputLayerDefinition(TEMPORARY), context)
+    QgsProject.instance().removeMapLayer(loaded(path).id())
+    settle()
+    assert os.path.exists(path)
+    del context
+    settle()
+    assert not os.path.lexists(path)
+
+
+def test_a_result_to_open_is_named_and_lives_with_its_layer(provider, engines, image, context):
+    definition = QgsProcessingOutputLayerDefinition(TEMPORARY, QgsProject.instance())
+    path = run(image, definition, context)
+    details = context.layersToLoadOnCompletion()
+    assert [item.name for item in details.values()] == ["Focal statistics: image"]
+    layer = loaded(path)
+    del context
+    settle()
+    assert os.path.exists(path)
+    QgsProject.instance().removeMapLayer(layer.id())
+    settle()
+    assert not os.path.lexists(path)
+
+
+def test_a_repointed_layer_lets_go(provider, engines, image):
+    path = run(image)
+    layer = loaded(path)
+    layer.setDataSource(image, "elsewhere", "gdal")
+    settle()
+    assert not os.path.lexists(path)
+    assert engines[0].released
+
+
+def test_clearing_the_project_releases_everything(provider, engines, image):
+    for _ in range(2):
+        loaded(run(image))
+    QgsProject.instance().clear()
+    settle()
+    assert len(engines[0].released) == 2
+    assert os.listdir(engines[0].folder) == []
+
+
+def model_of_three():
+    """Ours, then GDAL's own program, then ours."""
+    model = QgsProcessingModelAlgorithm("three", "tests")
+    model.addModelParameter(
+        QgsProcessingParameterRasterLayer("INPUT"), QgsProcessingModelParameter("INPUT")
+    )
+    source = QgsProcessingModelChildParameterSource
+    previous = source.fromModelParameter("INPUT")
+    for child_id, algorithm in (
+        ("one", "eoscale:focalstatistics"),
+        ("two", "gdal:translate"),
+        ("three", "eoscale:focalstatistics"),
+    ):
+        child = QgsProcessingModelChildAlgorithm(algorithm)
+        child.setChildId(child_id)
+        child.addParameterSources("INPUT", [previous])
+        if child_id == "three":
+            output = QgsProcessingModelOutput("final", "final")
+            output.setChildId(child_id)
+            output.setChildOutputName("OUTPUT")
+            child.setModelOutputs({"final": output})
+        model.addChildAlgorithm(child)
+        previous = source.fromChildOutput(child_id, "OUTPUT")
+    model.updateDestinationParameters()
+    model.initAlgorithm()
+    return model
+
+
+def run_model(image):
+    """Its results, and the path of its last step's."""
+    model = model_of_three()
+    # Named "three:final" or "final", as the version of QGIS has it.
+    (output,) = (definition.name() for definition in model.destinationParameterDefinitions())
+    found = processing.run(model, {"INPUT": image, output: TEMPORARY})
+    settle()
+    return found, found[output]
+
+
+def test_a_model_releases_what_lies_between(provider, engines, image):
+    found, path = run_model(image)
+    np.testing.assert_array_equal(read_pixels(path), read_pixels(image) + 2)
+    assert engines[0].released == ["image1-OUTPUT"]
+    assert not os.path.lexists(found["CHILD_RESULTS"]["one"]["OUTPUT"])
+    layer = loaded(path)
+    QgsProject.instance().removeMapLayer(layer.id())
+    settle()
+    assert engines[0].released == ["image1-OUTPUT", "image2-OUTPUT"]
+
+
+def test_without_links_the_image_lies_in_the_temporary_folder(
+    provider, engines, image, monkeypatch
+):
+    monkeypatch.setattr(results_module, "links_work", lambda path: False)
+    path = run(image)
+    assert engines[0].jobs[0]["outputs"]["OUTPUT"]["keep"] == "folder"
+    assert os.path.isfile(path)
+    assert not os.path.islink(path)
+    layer = loaded(path)
+    QgsProject.instance().removeMapLayer(layer.id())
+    settle()
+    assert engines[0].released
+    assert not os.path.lexists(path)
+
+
+def test_memory_can_be_switched_off(provider, engines, image):
+    Settings(keep_in_memory=False).write()
+    path = run(image)
+    assert not os.path.islink(path)
+    assert len(provider.results) == 0
+    loaded_path = run(image, name="eoscale:loadintomemory")
+    assert os.path.islink(loaded_path)
+
+
+def test_changed_settings_start_a_new_engine_and_keep_the_old_images(provider, engines, image):
+    path = run(image)
+    layer = loaded(path)
+    Settings(workers=3).write()
+    run(image)
+    assert [engine.options.workers for engine in engines] == [0, 3]
+    assert not engines[0].closed
+    assert read_pixels(path) is not None
+    QgsProject.instance().removeMapLayer(layer.id())
+    settle()
+    assert engines[0].closed
+    assert not engines[1].closed
+
+
+def test_an_unused_engine_goes_when_the_settings_change(provider, engines, image, tmp_path):
+    run(image, str(tmp_path / "one.tif"))
+    Settings(workers=3).write()
+    run(image, str(tmp_path / "two.tif"))
+    assert engines[0].closed
+    assert not engines[1].closed
+
+
+def test_the_session_ends_with_nothing_left(provider, engines, image):
+    path = run(image)
+    provider.close()
+    assert engines[0].closed
+    assert not os.path.lexists(path)
+    assert not os.path.exists(engines[0].folder)
+
+
+def test_an_image_that_a_run_reads_stays_until_it_is_done(provider, engines, image):
+    path = run(image)
+    layer = loaded(path)
+    with provider.results.in_use([path]):
+        QgsProject.instance().removeMapLayer(layer.id())
+        settle()
+        assert os.path.exists(path)
+    assert not os.path.lexists(path)
+
+
+def test_export_makes_it_permanent(provider, engines, image, tmp_path):
+    layer = loaded(run(image))
+    pipe, target = QgsRasterPipe(), str(tmp_path / "permanent.tif")
+    pipe.set(layer.dataProvider().clone())
+    writer = QgsRasterFileWriter(target)
+    error = writer.writeRaster(
+        pipe, layer.width(), layer.height(), layer.extent(), layer.crs(),
+        QgsProject.instance().transformContext(),
+    )  # fmt: skip
+    assert error == QgsRasterFileWriter.WriterError.NoError
+    QgsProject.instance().removeMapLayer(layer.id())
+    settle()
+    np.testing.assert_array_equal(read_pixels(target), read_pixels(image) + 1)
