@@ -1,0 +1,141 @@
+"""Takes the pictures of the docs in the real QGIS window, on a screen that nobody sees.
+
+    make demo && python3 scripts/screenshots.py
+
+Starts QGIS under Xvfb with the demo's profile and runs itself in there (``qgis --code``): the
+toolbox, a dialog, a run with its progress, a result in memory with QGIS's temporary sign, a cancelled run.
+Needs the packages ``xvfb`` and ``xauth``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(os.environ["EOSCALE_ROOT"] if "EOSCALE_ROOT" in os.environ else __file__)
+ROOT = ROOT if ROOT.is_dir() else ROOT.resolve().parents[1]
+IMAGES = ROOT / "docs" / "images"
+PROFILE = ROOT / "build" / "profile"
+SCENE = ROOT / "build" / "demo"
+
+
+def start() -> int:
+    """Run QGIS with this file as its start-up code."""
+    environment = {
+        **os.environ,
+        "EOSCALE_ROOT": str(ROOT),
+        "QGIS_CUSTOM_CONFIG_PATH": str(PROFILE),
+        "QT_QPA_PLATFORM": "xcb",
+    }
+    command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24", "qgis", "--nologo"]
+    command += ["--noversioncheck", "--profiles-path", str(PROFILE), "--code", __file__]
+    return subprocess.run(command, env=environment, timeout=120, check=False).returncode
+
+
+def inside() -> None:
+    """What happens in QGIS, step by step."""
+    import processing
+    from processing.gui.AlgorithmDialog import AlgorithmDialog
+    from qgis.core import QgsApplication, QgsProject, QgsRasterLayer
+    from qgis.PyQt.QtCore import QEventLoop, QTimer
+    from qgis.PyQt.QtWidgets import QDialog, QDockWidget, QTreeView, QWidget
+    from qgis.utils import iface, loadPlugin, plugins, startPlugin
+
+    window = iface.mainWindow()
+
+    def wait(seconds: float) -> None:
+        loop = QEventLoop()
+        QTimer.singleShot(int(seconds * 1000), loop.quit)
+        loop.exec()
+
+    def until(condition: object, seconds: float = 60) -> None:
+        for _ in range(int(seconds * 20)):
+            if condition():  # type: ignore[operator]
+                return
+            wait(0.05)
+        raise TimeoutError("what the picture should show did not happen")
+
+    def picture(name: str, widget: QWidget = window) -> None:
+        wait(0.7)
+        IMAGES.mkdir(parents=True, exist_ok=True)
+        widget.grab().save(str(IMAGES / f"{name}.png"))
+
+    def dialog_of(name: str, parameters: dict[str, object]) -> AlgorithmDialog:
+        algorithm = QgsApplication.processingRegistry().createAlgorithmById(f"eoscale:{name}")
+        dialog = AlgorithmDialog(algorithm, False, window)
+        dialog.setParameters(parameters)
+        dialog.resize(1000, 720)
+        dialog.show()
+        return dialog
+
+    def pictures() -> None:
+        if "eoscale_qgis" not in plugins:
+            loadPlugin("eoscale_qgis")
+            startPlugin("eoscale_qgis")
+        for dialog in window.findChildren(QDialog):
+            dialog.reject()
+        window.resize(1600, 1000)
+        optical = QgsRasterLayer(str(SCENE / "sample_optical.tif"), "scene")
+        elevation = QgsRasterLayer(str(SCENE / "sample_elevation.tif"), "elevation")
+        QgsProject.instance().addMapLayer(elevation)
+        toolbox = window.findChild(QDockWidget, "ProcessingToolbox")
+        toolbox.show()
+        tree = toolbox.findChild(QTreeView)
+        model = tree.model()
+        for row in range(model.rowCount()):
+            index = model.index(row, 0)
+            if "EOScale" in str(index.data()):
+                tree.expandRecursively(index)
+                tree.scrollTo(index, QTreeView.ScrollHint.PositionAtTop)
+        iface.setActiveLayer(elevation)
+        iface.zoomToActiveLayer()
+        wait(2)
+        picture("toolbox")
+
+        focal = dialog_of("focalstatistics", {"INPUT": elevation.id(), "RADIUS": 5})
+        picture("dialog", focal)
+        before = len(QgsProject.instance().mapLayers())
+        focal.runButton().click()
+        until(lambda: len(QgsProject.instance().mapLayers()) > before)
+        picture("log", focal)
+        focal.close()
+        wait(2)
+        picture("memory-layer")
+
+        endless = ROOT / "build" / "endless.py"
+        endless.write_text("def f(b, p, q):\n    while True:\n        pass\n", encoding="utf-8")
+        running = dialog_of(
+            "pythonfilter", {"INPUTS": [elevation.id()], "FILE": str(endless), "FUNCTION": "f"}
+        )
+        running.runButton().click()
+        wait(2.5)
+        picture("running", running)
+        running.cancelButton().click()
+        until(lambda: not running.cancelButton().isEnabled())
+        picture("cancelled", running)
+        running.close()
+
+        report = SCENE / "histogram.html"
+        processing.run("eoscale:histogram", {"INPUT": optical, "OUTPUT_HTML": str(report)})
+
+    def run() -> None:
+        try:
+            pictures()
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            QgsProject.instance().clear()
+            os.sync()
+            QTimer.singleShot(0, QgsApplication.instance().quit)
+
+    QTimer.singleShot(3000, run)
+
+
+if "qgis.utils" in sys.modules:
+    inside()
+elif __name__ == "__main__":
+    sys.exit(start())
