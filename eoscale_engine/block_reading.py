@@ -160,9 +160,16 @@ def valid_pixels(
     boolean array of the pixels' shape, or None where all are valid
     """
     valid = None if mask is None else np.repeat((mask != 0)[None], len(pixels), axis=0)
-    if pixels.dtype.kind in "fc":
-        valid = _both(valid, pixels == pixels)
     values = [nodata_in(pixels.dtype, band.nodata) for band in bands]
+    if pixels.dtype.kind == "c":
+        valid = _both(valid, pixels == pixels)
+    elif pixels.dtype.kind == "f":
+        # min() finds NaN, and that no pixel is as low as nodata, faster than a comparison of each
+        lowest = pixels.min()
+        if lowest != lowest:
+            valid = _both(valid, pixels == pixels)
+        elif all(value is None or lowest > value for value in values):
+            return None if valid is None or valid.all() else valid
     if all(value is not None and value == values[0] for value in values):
         valid = _both(valid, pixels != values[0])
     else:

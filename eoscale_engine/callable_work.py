@@ -142,12 +142,7 @@ class CallableReduction(Reduction):
 
     def finish(self, merged: Any, inputs: Sequence[Profile]) -> list[tuple[list[Any], Tile]]:
         """Scalars and tile of each cell, left to right and top to bottom."""
-        return in_reading_order(merged)
-
-
-def in_reading_order(cells: Sequence[tuple[list[Any], Tile]]) -> list[tuple[list[Any], Tile]]:
-    """Cells left to right and top to bottom."""
-    return sorted(cells, key=lambda cell: (cell[1].start_y, cell[1].start_x))
+        return merged
 
 
 def declared_profiles(made: Any, like: Sequence[Profile]) -> list[Profile]:

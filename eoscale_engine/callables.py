@@ -1,7 +1,7 @@
-"""How plain functions travel to workers: as module or file and qualified name, never as code.
+"""How a user's functions and classes travel to workers: as module or file and qualified name.
 
-A function that cannot travel (a lambda, a closure, one of a script without main guard) is told so
-before anything starts, and runs inline.
+One that cannot travel (a lambda, a closure, one of a script without main guard) is found out before
+anything starts, and runs inline.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from eoscale_engine.errors import InputError
 
 @dataclass(frozen=True)
 class FunctionReference:
-    """Where a function is found again: in a module that can be imported, or else in a file."""
+    """Where a function or class is found again: in a module to import, or else in a file."""
 
     module: str
     file: str
@@ -107,9 +107,10 @@ def _line_in(path: str, error: BaseException) -> str:
 
 
 def reference_to(function: Callable[..., Any]) -> Union[FunctionReference, str]:
-    """A function's reference, or in words why it cannot travel to another process."""
+    """A function's or class's reference, or in words why it cannot travel to another process."""
     name = getattr(function, "__qualname__", "")
-    if not name or not inspect.isroutine(function) or inspect.ismethod(function):
+    plain = inspect.isroutine(function) or inspect.isclass(function)
+    if not name or not plain or inspect.ismethod(function):
         return "it is not a plain function of a module"
     if "<lambda>" in name:
         return "it is a lambda"
@@ -126,17 +127,14 @@ def reference_to(function: Callable[..., Any]) -> Union[FunctionReference, str]:
         return f"'{name}' in its module is something else: a decorator may have replaced it"
     file = getattr(home, "__file__", None) or ""
     if module == "__main__":
-        return _reference_in_script(function, home, file, name)
+        return _reference_in_script(home, file, name)
     if home.__spec__ is None:
         return f"its module '{module}' cannot be imported"
     return FunctionReference(module, file if file.endswith(".py") else "", name)
 
 
-def _reference_in_script(
-    function: Callable[..., Any], main: Any, file: str, name: str
-) -> Union[FunctionReference, str]:
-    code = getattr(function, "__code__", None)
-    if not os.path.isfile(file) or code is None or not os.path.isfile(code.co_filename):
+def _reference_in_script(main: Any, file: str, name: str) -> Union[FunctionReference, str]:
+    if not os.path.isfile(file):
         return "it was typed in a console or notebook"
     if not has_main_guard(file):
         return (
@@ -146,6 +144,22 @@ def _reference_in_script(
     # `python -m package.module` has relative imports that only its real name resolves
     module = main.__spec__.name if main.__spec__ is not None else ""
     return FunctionReference(module, os.path.abspath(file), name)
+
+
+def in_this_process(name: str, reason: str) -> str:
+    """The warning that something of the user's runs inline, and what to do about it."""
+    return (
+        f"'{name}' runs in this process only, on one core: {reason}. "
+        "Define it at the top of a module, or of a script with a main guard."
+    )
+
+
+def rebuilt(kind: FunctionReference, state: dict[str, Any]) -> Any:
+    """An object of a class that is found by its reference."""
+    found: Any = kind.resolve()
+    made = object.__new__(found)
+    vars(made).update(state)
+    return made
 
 
 def has_main_guard(file: str) -> bool:

@@ -10,12 +10,14 @@ Images are known by keys (texts). Everything is released at the end, whatever ha
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Optional
 
 from eoscale_engine.block_reading import Inputs
+from eoscale_engine.callables import in_this_process, reference_to
 from eoscale_engine.declaration import Declaration, Engine, ImageFilter, Procedure, Reduction
 from eoscale_engine.filters.copy import Copy
 from eoscale_engine.image_folder import make_folders
@@ -176,7 +178,7 @@ class EOContextManager(PipelineImages, Engine):
         """
         results = filter_images(
             self._runs, declaration, self._inputs(declaration, images),
-            extent=extent, paths=paths, inline=inline,
+            extent=extent, paths=paths, inline=inline or self._stays_here(declaration),
         )  # fmt: skip
         return [
             self._add(Entry(result.image, "result", writable=True, statistics=result.statistics))
@@ -195,8 +197,10 @@ class EOContextManager(PipelineImages, Engine):
 
         Parameters and errors are those of :meth:`filter`; with an ``extent`` only its pixels count.
         """
-        inputs = self._inputs(declaration, images)
-        return reduce_images(self._runs, declaration, inputs, extent=extent, inline=inline)
+        return reduce_images(
+            self._runs, declaration, self._inputs(declaration, images),
+            extent=extent, inline=inline or self._stays_here(declaration),
+        )  # fmt: skip
 
     def run(
         self, procedure: Procedure, images: Keys = (), *, extent: Optional[Window] = None
@@ -248,6 +252,17 @@ class EOContextManager(PipelineImages, Engine):
             )  # fmt: skip
 
     # ---- inside
+
+    def _stays_here(self, declaration: Declaration) -> bool:
+        """Whether a user's own class cannot travel to workers; then a warning says why."""
+        kind = type(declaration)
+        own = kind.__module__ == "__main__" or "<locals>" in kind.__qualname__
+        if not own or isinstance(self._runs.executor, InlineWorkers):
+            return False
+        reason = reference_to(kind)
+        if isinstance(reason, str):
+            warnings.warn(in_this_process(kind.__name__, reason), stacklevel=3)
+        return isinstance(reason, str)
 
     def _inputs(self, declaration: Declaration, images: Keys) -> Inputs:
         """The sources of each role, checked."""

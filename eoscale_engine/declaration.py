@@ -11,10 +11,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, ClassVar, Optional, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    ClassVar,
+    Optional,
+    SupportsIndex,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import numpy as np
 
+from eoscale_engine.callables import rebuilt, reference_to
 from eoscale_engine.errors import InputError
 from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import Window
@@ -90,7 +100,10 @@ def parameter(
     suffix: str = "",
     advanced: bool = False,
 ) -> Any:
-    """A field of a declaration. Its type is the annotation's; ``kind`` refines text (see `Parameter`)."""
+    """A field of a declaration. Its type is the annotation's; ``kind`` refines text.
+
+    See :class:`Parameter`.
+    """
     metadata = {
         "help": help, "label": label, "minimum": minimum, "maximum": maximum,
         "choices": tuple(choices), "unit": unit, "kind": kind, "suffix": suffix,
@@ -131,7 +144,13 @@ def image(role: str = "INPUT", *, label: str = "", help: str = "", optional: boo
     return Input(role, label or role.capitalize() + " image", help, many=False, optional=optional)
 
 
-def images(role: str = "INPUTS", *, label: str = "", help: str = "", optional: bool = False) -> Input:  # noqa: A002
+def images(
+    role: str = "INPUTS",
+    *,
+    label: str = "",
+    help: str = "",  # noqa: A002 - the field's own word
+    optional: bool = False,
+) -> Input:
     """One or more images in a role."""
     return Input(role, label or role.capitalize() + " images", help, many=True, optional=optional)
 
@@ -293,18 +312,28 @@ class Declaration(ABC):
             object.__setattr__(self, item.name, value)
         self.validate()
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        # workers have another `__main__`: a class of the user's script is found in its file
+        if type(self).__module__ != "__main__":
+            return super().__reduce_ex__(protocol)
+        reference = reference_to(type(self))
+        if isinstance(reference, str):
+            name = type(self).__name__
+            raise TypeError(f"{name} cannot be sent to another process: {reference}.")
+        return rebuilt, (reference, vars(self))
+
     def validate(self) -> None:
         """Refuse, with an :class:`InputError`, parameters that do not go together."""
 
     def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
-        """Refuse, with an :class:`InputError`, inputs that cannot be used; called before any work."""
+        """Refuse, with an :class:`InputError`, unusable inputs; called before any work."""
         for role, profiles in inputs.items():
             for number, profile in enumerate(profiles, 1):
                 if np.dtype(profile.dtype).kind not in self.dtype_kinds:
                     which = role if len(profiles) == 1 else f"{role} {number}"
                     raise InputError(
                         f"{self.label or type(self).__name__} does not take {profile.dtype} pixels "
-                        f"({which}). Convert the image first, for complex ones to amplitude or phase."
+                        f"({which}). Convert the image first, a complex one to amplitude or phase."
                     )
 
 
@@ -321,7 +350,7 @@ class ImageFilter(Declaration):
     whole_tiles: ClassVar[bool] = False
     marks_nodata: ClassVar[bool] = False
     """Whether results that equal the output's nodata value are invalid ones, as in plain functions
-    that know nothing of ``valid``. Else they are valid pixels, and moved aside by the least step."""
+    that know nothing of ``valid``. Else they are valid, and moved aside by the least step."""
 
     @property
     def margin(self) -> int:
@@ -334,12 +363,12 @@ class ImageFilter(Declaration):
 
     @abstractmethod
     def apply(self, blocks: Blocks) -> Union[Pixels, list[Pixels]]:
-        """The result on the core of one block: ``(pixels, valid)``, or a list with one for each output.
+        """The result on the core of one block: ``(pixels, valid)``, or a list of them, by output.
 
-        ``pixels`` is ``(bands, rows, cols)`` of the core; ``valid`` is boolean of the same shape (or
-        one that broadcasts to it), or None where every pixel is valid. The engine casts pixels to the
-        output's dtype (integers are rounded half to even and clipped to the type's range), writes
-        nodata where they are not valid, and never changes what ``apply`` got.
+        ``pixels`` is ``(bands, rows, cols)`` of the core; ``valid`` is boolean of the same shape
+        (or one that broadcasts to it), or None where every pixel is valid. The engine casts pixels
+        to the output's dtype (integers are rounded half to even and clipped to the type's range),
+        writes nodata where they are not valid, and never changes what ``apply`` got.
         """
 
 
@@ -353,7 +382,7 @@ class Reduction(Declaration):
     numbers: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Names and labels of the output numbers in the :class:`Summary` that ``finish`` returns."""
     merge_in_worker: ClassVar[bool] = False
-    """Whether ``merge`` and ``finish`` may harm their process (a user's code), and so run in a worker."""
+    """Whether ``merge`` and ``finish`` may harm their process (a user's code): run in a worker."""
 
     @abstractmethod
     def map(self, blocks: Blocks) -> Partial:

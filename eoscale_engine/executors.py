@@ -18,7 +18,7 @@ from eoscale_engine.callable_work import (
     declared_profiles,
     tile_of,
 )
-from eoscale_engine.callables import FunctionReference, reference_to
+from eoscale_engine.callables import FunctionReference, in_this_process, reference_to
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.errors import InputError
 from eoscale_engine.profile import Profile
@@ -205,9 +205,5 @@ def _travel(function: Callable[..., Any], params: Mapping[str, Any]) -> tuple[An
             found = f"its parameters cannot be sent to another process ({error})"
         else:
             return found, False
-    warnings.warn(
-        f"'{_name(function)}' runs in this process only, on one core: {found}. "
-        "Define it at the top of a module, or of a script with a main guard.",
-        stacklevel=3,
-    )
+    warnings.warn(in_this_process(_name(function), found), stacklevel=3)
     return function, True

@@ -335,7 +335,7 @@ class Profile(Mapping[str, Any]):
 
 
 def _cropped_item(item: tuple[str, str, str], row: int, col: int) -> tuple[str, str, str]:
-    """Metadata of the crop: rational polynomial coefficients count lines and samples from its corner."""
+    """Metadata of the crop: its rational polynomial coefficients count from its own corner."""
     domain, key, value = item
     shift = {"LINE_OFF": row, "SAMP_OFF": col}.get(key, 0) if domain == "RPC" else 0
     return (domain, key, repr(float(value.split()[0]) - shift)) if shift else item

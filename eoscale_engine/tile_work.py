@@ -212,9 +212,7 @@ class FinishJob:
         return finish(self.declaration, self.partials, self.profiles)
 
 
-def finish(
-    declaration: Reduction, partials: Iterable[Partial], profiles: Sequence[Profile]
-) -> Any:
+def finish(declaration: Reduction, partials: Iterable[Partial], profiles: Sequence[Profile]) -> Any:
     """Merge partials in order and turn them into values."""
     return declaration.finish(reduce(declaration.merge, partials), profiles)
 

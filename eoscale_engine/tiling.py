@@ -24,7 +24,7 @@ BLOCK_BYTES = 1024 * 1024
 """Input and output bytes of one block: with its temporaries it stays in a core's own cache."""
 
 BLOCK_COLS = 1024
-"""Most columns of a block: beyond, longer rows gain nothing, and the margin above and below weighs."""
+"""Most columns of a block: longer rows gain nothing, and the margin above and below weighs."""
 
 TILE_PIXELS = 1024 * 1024
 """Pixels of a tile: large enough that handing it out costs nothing, small enough to share out."""

@@ -37,10 +37,7 @@ class Source:
     @property
     def details(self) -> str:
         """Where the pixels come from, for a report."""
-        if self.rendering is None:
-            return self.path
-        grid = self.rendering.part
-        return f"{self.rendering.provider.name()}, rendered at {grid.cols} x {grid.rows} pixels"
+        return self.path if self.rendering is None else self.rendering.details
 
     def as_job(self) -> dict[str, Any]:
         """The source as the engine's job names it."""

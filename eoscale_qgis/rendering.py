@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from osgeo import gdal
 from qgis.core import (
@@ -44,15 +44,26 @@ def band_count(provider: QgsRasterDataProvider) -> int:
     return 4 if is_picture(provider) else int(provider.bandCount())
 
 
-@dataclass(frozen=True)
+@dataclass
 class Rendering:
-    """A layer to be rendered: its provider and CRS, its grid, and the part of it that is needed."""
+    """A layer to be rendered once: its provider and CRS, its grid, and the part that is needed."""
 
     label: str
     provider: QgsRasterDataProvider
     crs: QgsCoordinateReferenceSystem
     grid: Grid
     part: Grid
+    details: str = field(init=False)
+    _picture: bool = field(init=False)
+    _pixel_bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        size = f"{self.part.cols} x {self.part.rows} pixels"
+        self.details = f"{self.provider.name()}, rendered at {size}"
+        self._picture = is_picture(self.provider)
+        self._pixel_bytes = sum(
+            self.provider.dataTypeSize(band + 1) for band in range(self.provider.bandCount())
+        )
 
     def write(
         self,
@@ -87,10 +98,8 @@ class Rendering:
         return path + ".vrt"
 
     def _require_space(self, folder: str) -> None:
-        pixel = sum(
-            self.provider.dataTypeSize(band + 1) for band in range(self.provider.bandCount())
-        )
-        needed, free = self.part.cols * self.part.rows * pixel, shutil.disk_usage(folder).free
+        needed = self.part.cols * self.part.rows * self._pixel_bytes
+        free = shutil.disk_usage(folder).free
         if needed > free:
             raise MemoryBudgetError(
                 f"Layer '{self.label}' needs {needed / 1e6:.0f} MB as an image, and {folder} has "
@@ -104,7 +113,8 @@ class Rendering:
         feedback: QgsProcessingFeedback,
     ) -> None:
         pipe = QgsRasterPipe()
-        pipe.set(self.provider.clone())
+        # It becomes the pipe's own. No clone: QGIS 3.22 reads noise from a virtual raster's second.
+        pipe.set(self.provider)
         if self.crs != self.part.crs:
             if not (self.crs.isValid() and self.part.crs.isValid()):
                 raise InputError(
@@ -131,7 +141,7 @@ class Rendering:
 
     def _require_content(self, path: str) -> None:
         """Refuse a picture without a single pixel: a server that fails draws and says nothing."""
-        if is_picture(self.provider):
+        if self._picture:
             image = gdal.Open(path)
             if image.GetRasterBand(4).ComputeRasterMinMax(False)[1] == 0:
                 raise InputError(

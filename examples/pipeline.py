@@ -29,8 +29,10 @@ from eoscale_engine.filters.focal import FocalStatistics
 from eoscale_engine.filters.sample_scene import SampleScene
 
 # A plain function gets the pixels of each input with a margin around them, `(bands, rows,
-# columns)`, the inputs' profiles as dictionaries, and its parameters. It returns an array with the
-# rows and columns of what it got. Functions stand at the top of a module, so that workers find them.
+# columns)`, the inputs' profiles as dictionaries, and its parameters, whether it needs them or not.
+# It returns an array with the rows and columns of what it got. Functions stand at the top of a
+# module or script, so that workers find them.
+# ruff: noqa: ARG001
 
 
 def nodata_mask(buffers: list[np.ndarray], profiles: list[dict], params: dict) -> np.ndarray:

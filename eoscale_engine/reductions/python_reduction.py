@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eoscale_engine.callable_work import call_reduction, in_reading_order, tile_of
+from eoscale_engine.callable_work import call_reduction, tile_of
 from eoscale_engine.callables import FunctionReference, check_function, parse_parameters
 from eoscale_engine.declaration import Blocks, Reduction, Summary, Table, images, parameter
 from eoscale_engine.errors import InputError
@@ -74,9 +74,8 @@ class PythonReduction(Reduction):
     def finish(self, merged: list[Any], inputs: Sequence[Profile]) -> Summary:
         """Call the merge function on one piece after the other."""
         merge = FunctionReference("", self.file, self.merge_function).resolve()
-        pieces = in_reading_order(merged)
-        values = list(pieces[0][0])
-        for scalars, tile in pieces[1:]:
+        values = list(merged[0][0])
+        for scalars, tile in merged[1:]:
             returned = merge(values, scalars, tile)
             values = values if returned is None else list(returned)
         given = [name.strip() for name in self.names.split(",") if name.strip()]

@@ -128,9 +128,9 @@ def _values_out(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
     )
     yield described(
         QgsProcessingParameterFileDestination(
-            "OUTPUT_HTML", "Report", "HTML files (*.html)", None, True
+            "OUTPUT_HTML", f"{recipe.label} report", "HTML files (*.html)", None, True
         ),
-        "A report with tables and plots, shown in the results viewer.",
+        "A page with tables and plots for the web browser. The results viewer lists it.",
     )
 
 

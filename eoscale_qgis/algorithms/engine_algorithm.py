@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from time import perf_counter
 from typing import Any, Optional, cast
 
 from qgis.core import (
+    QgsApplication,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
@@ -83,7 +85,9 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         lines = plain_text(self._recipe.help)
         for item in self.parameterDefinitions():
             lines.append(f"{item.description()}: {item.help()}")
-        return "\n\n".join(lines)
+        text = "\n\n".join(lines)
+        # The dialog reads it as HTML and drops what follows a "<"; qgis_process prints it as it is.
+        return text if QgsApplication.platform() == "qgis_process" else escape(text, quote=False)
 
     def initAlgorithm(self, configuration: Optional[Mapping[str, Any]] = None) -> None:
         for definition in definitions(self._recipe):
@@ -246,12 +250,13 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
 
     def _facts(self, job: dict[str, Any]) -> dict[str, Any]:
         """What a report says of where its values come from."""
+        labels = {item.role: item.label for item in self._recipe.inputs}
         return {
             "images": [
                 {
-                    "role": role,
+                    "role": labels[role],
                     "name": source.label,
-                    "bands": ", ".join(map(str, source.bands or ())) or "all",
+                    "bands": ", ".join(map(str, source.bands or ())),
                     "details": source.details,
                 }
                 for role, group in self._sources.items()

@@ -82,7 +82,7 @@ def closure() -> Any:
 
 
 INLINE = [
-    (lambda b, p, q: process(b, p, q), "it is a lambda"),
+    (lambda *arguments: process(*arguments), "it is a lambda"),  # noqa: PLW0108
     (closure(), "inside another function"),
     (Holder().method, "not a plain function"),
     (Holder(), "not a plain function"),
@@ -147,7 +147,7 @@ def test_what_a_function_changes_nobody_else_sees(
     context: EOContextManager, image: str, inline: bool
 ) -> None:
     before, params = context.get_array(image).copy(), {"size": 3}
-    function = (lambda b, p, q: spoils(b, p, q)) if inline else spoils
+    function = functools.partial(spoils) if inline else spoils
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         [made] = n_images_to_m_images_filter([image], function, params, None, None, 2, context)
@@ -222,6 +222,15 @@ def test_a_console(way: str) -> None:
     assert "typed in a console" in done.stderr
 
 
+def test_a_console_after_a_script(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT + GUARD)
+    typed = SCRIPT[SCRIPT.index("def process") :].replace("process", "typed")
+    done = ran("-i", "script.py", text=typed.replace("\n\n", "\n\n\n") + "main()\n", cwd=tmp_path)
+    assert "workers" in done.stdout
+    assert done.stdout.splitlines()[-1] == "inline"
+    assert "'typed' runs in this process only, on one core: it was typed" in done.stderr
+
+
 def test_a_main_guard_is_found(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     for text, expected in (
@@ -232,6 +241,54 @@ def test_a_main_guard_is_found(tmp_path: Path) -> None:
         assert has_main_guard(str(script)) is expected
 
 
+DECLARATION = """
+import os
+import sys
+from dataclasses import dataclass
+import numpy as np
+from eoscale_engine.context import EOContextManager
+from eoscale_engine.declaration import ImageFilter, Reduction, parameter
+
+@dataclass(frozen=True)
+class Mine(ImageFilter):
+    more: int = parameter(1, help="More")
+    def output_profiles(self, inputs):
+        return [inputs[0].with_nodata(None)]
+    def apply(self, blocks):
+        return np.full(blocks[0].pixels.shape, os.getpid() + self.more, np.int32), None
+
+@dataclass(frozen=True)
+class Here(Reduction):
+    def map(self, blocks):
+        return {os.getpid()}
+    def merge(self, first, second):
+        return first | second
+    def finish(self, merged, inputs):
+        return merged
+
+def main():
+    with EOContextManager(2, tile_pixels=20) as context:
+        key = context.create_image({"width": 8, "height": 9, "count": 1, "dtype": "int32"})
+        [made] = context.filter(Mine(more=5), key)
+        inline = (context.get_array(made) == os.getpid() + 5).all()
+        assert inline == (context.reduce(Here(), key) == {os.getpid()})
+        print("inline" if inline else "workers")
+
+"""
+
+
+def test_declarations_of_scripts_travel_too(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(DECLARATION + GUARD)
+    done = ran("script.py", cwd=tmp_path)
+    assert done.stdout.splitlines() == ["workers"]
+    assert "UserWarning" not in done.stderr
+    (tmp_path / "script.py").write_text(DECLARATION + "main()\n")
+    done = ran("script.py", cwd=tmp_path)
+    assert done.stdout.splitlines() == ["inline"]
+    assert "'Mine' runs in this process only, on one core: the script" in done.stderr
+    assert ran("-c", DECLARATION + "main()\n").stdout == "inline\n"
+
+
 # ---------------------------------------------------------------- user files
 
 
@@ -240,7 +297,8 @@ def write(path: Path, text: str) -> str:
     return str(path)
 
 
-def test_a_changed_file_is_imported_anew(tmp_path: Path) -> None:
+def test_a_changed_file_is_imported_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     file = write(tmp_path / "mine.py", "def f():\n    return 1\n")
     first = load_module(file)
     assert load_module(file) is first
@@ -319,7 +377,11 @@ def returns(buffers: Any, profiles: Any, params: Any) -> Any:
         ([3], InputError, "returned int"),
         ((2, 2), InputError, r"shape \(2, 2\); it must be"),
         ((5,), InputError, r"shape \(5,\)"),
-        ("raise", TileError, r"returns failed on the tile of .*ValueError: no good .*test_callables"),
+        (
+            "raise",
+            TileError,
+            r"returns failed on the tile of .*ValueError: no good .*test_callables",
+        ),
     ],
 )
 def test_wrong_returns(

@@ -34,8 +34,18 @@ def context() -> Iterator[EOContextManager]:
         yield made
 
 
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests and programs make and remove image folders at the same time."""
+    for variable, name in (("EOSCALE_MEMORY", "memory"), ("TMPDIR", "disk")):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        monkeypatch.setenv(variable, str(tmp_path / "images" / name))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+
+
 def folders() -> set[Path]:
     roots = {Path(shared_memory_root()), Path(tempfile.gettempdir())}
+    assert len(roots) == 2
     return {path for root in roots for path in root.glob("eoscale-*")}
 
 
@@ -247,7 +257,7 @@ def test_writing(context: EOContextManager, tmp_path: Path, format: str) -> None
     assert dataset.GetRasterBand(1).GetNoDataValue() == 5
     assert dataset.GetGeoTransform() == (500, 10, 0, 900, 0, -10)
     assert float(dataset.GetRasterBand(2).GetMetadataItem("STATISTICS_MAXIMUM")) == 83
-    assert [item.name for item in tmp_path.iterdir()] == ["out.tif"]
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["images", "out.tif"]
 
 
 def test_views_and_streamed_files_are_written_as_they_are_seen(
@@ -317,18 +327,27 @@ class Fails(ImageFilter):
 
 def test_an_error_leaves_nothing_behind() -> None:
     before = folders()
-    with pytest.raises(TileError, match=r"Fails failed on .*on purpose"):
-        with EOContextManager(nb_workers=2, tile_pixels=7) as context:
-            key = filled(context)
+
+    def leaves_by_an_error() -> None:
+        with EOContextManager(2) as context:
+            filled(context)
             assert folders() - before
+            raise RuntimeError("out of the block")
+
+    with pytest.raises(RuntimeError, match="out of the block"):
+        leaves_by_an_error()
+    assert folders() == before
+    with EOContextManager(nb_workers=2, tile_pixels=7) as context:
+        key = filled(context)
+        with pytest.raises(TileError, match=r"Fails failed on .*on purpose"):
             context.filter(Fails(), key)
+        assert list(context._entries) == [key]
     assert folders() == before
     with EOContextManager(inline=True, tile_pixels=7) as context:
         key = filled(context)
         with pytest.raises(TileError):
             context.filter(Fails(), key)
-        used = list(context._entries)
-        assert used == [key]
+        assert list(context._entries) == [key]
 
 
 def test_cancelling_leaves_nothing_behind() -> None:

@@ -70,9 +70,7 @@ reductions = pytest.mark.parametrize("declaration", REDUCTIONS)
 def test_every_declaration_is_here() -> None:
     tested = {case.values[0].name for case in FILTERS + REDUCTIONS}
     named = {
-        name
-        for name, kind in declarations().items()
-        if issubclass(kind, (ImageFilter, Reduction))
+        name for name, kind in declarations().items() if issubclass(kind, (ImageFilter, Reduction))
     }
     assert len(named) > 5
     assert named <= tested
@@ -124,7 +122,9 @@ def picture(
     return Picture(pixels, Profile(cols, rows, dtype, bands, None, Affine(2, 0, 100, 0, -2, 900)))
 
 
-def pictures(declaration: Declaration, *arguments: Any, seed: int = 0, **options: Any) -> list[Picture]:
+def pictures(
+    declaration: Declaration, *arguments: Any, seed: int = 0, **options: Any
+) -> list[Picture]:
     """One image for each input; two where there may be many."""
     count = sum(2 if item.many else 1 for item in declaration.inputs)
     return [picture(*arguments, seed=seed + number, **options) for number in range(count)]
@@ -166,8 +166,8 @@ def on_whole(declaration: Any, images: Sequence[Picture]) -> list[tuple[np.ndarr
     made = declaration.apply(Blocks(core, roles))
     results = []
     for pixels, valid in made if isinstance(made, list) else [made]:
-        valid = np.ones(pixels.shape, bool) if valid is None else valid
-        results.append((pixels, np.broadcast_to(valid, pixels.shape) & (pixels == pixels)))
+        where = np.broadcast_to(True if valid is None else valid, pixels.shape)
+        results.append((pixels, where & (pixels == pixels)))
     return results
 
 

@@ -303,15 +303,15 @@ def test_wrong_parameters(wrong: dict[str, Any]) -> None:
 
 
 def test_holes_far_apart_are_computed_apart() -> None:
-    pixels, valid = random_image("int16", (1, 12, 400), seed=9)
-    valid[0, 5, [0, 120, 121, 260, 399]] = False
-    valid[0, 0, 260] = False
+    pixels, valid = random_image("int16", (1, 12, 4000), seed=9)
+    valid[0, 5, [0, 1200, 1201, 2600, 3999]] = False
+    valid[0, 0, 2600] = False
     check_against_loop(FocalStatistics("mean", radius=1), pixels, valid)
     assert windows_near_invalid(valid[0], 1) == [
         Window(3, 0, 3, 1),
-        Window(3, 118, 3, 4),
-        Window(0, 258, 6, 3),
-        Window(3, 397, 3, 1),
+        Window(3, 1198, 3, 4),
+        Window(0, 2598, 6, 3),
+        Window(3, 3997, 3, 1),
     ]
     mostly_near = np.ones((125, 500), bool)
     mostly_near[:, [185, 370]] = False

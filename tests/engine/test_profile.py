@@ -33,7 +33,12 @@ def crs(code: int) -> CRS:
 
 UTM = crs(32631)
 PROFILE = Profile(
-    30, 20, "int16", (Band(-5, name="red"), Band(-5, name="nir")), UTM, Affine(10, 0, 500, 0, -10, 900)
+    30,
+    20,
+    "int16",
+    (Band(-5, name="red"), Band(-5, name="nir")),
+    UTM,
+    Affine(10, 0, 500, 0, -10, 900),
 )
 
 
@@ -46,7 +51,7 @@ def test_it_reads_as_the_mapping_that_filters_know() -> None:
     assert (values["width"], values["height"]) == (30, 20)
     assert values["crs"].to_wkt().startswith("PROJCRS")
     assert values["crs"].to_epsg() == 32631
-    assert {**PROFILE} == values
+    assert dict(PROFILE) == values
     assert len(PROFILE) == 8
     with pytest.raises(KeyError):
         PROFILE["colour"]
@@ -152,7 +157,9 @@ def test_grids() -> None:
     assert grid_difference(PROFILE, PROFILE) == ""
     shift = PROFILE.transform._replace
     assert grid_difference(PROFILE, replace(PROFILE, transform=shift(c=500.05))) == ""
-    assert "geotransforms (500," in grid_difference(PROFILE, replace(PROFILE, transform=shift(c=500.2)))
+    assert "geotransforms (500," in grid_difference(
+        PROFILE, replace(PROFILE, transform=shift(c=500.2))
+    )
     # a cell size off by little adds up over the image
     assert "geotransforms" in grid_difference(PROFILE, replace(PROFILE, transform=shift(a=10.01)))
     assert "sizes 30 x 20 and 31 x 20" in grid_difference(PROFILE, replace(PROFILE, width=31))

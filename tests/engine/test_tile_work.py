@@ -131,7 +131,9 @@ def test_complex_pixels(context: EOContextManager) -> None:
     assert seen(context, key).tolist() == [[[True, False, False, True]]]
 
     def conjugate(block: Any) -> Any:
-        return np.where(block.valid, block.pixels.conj(), -9), np.array([[[True, True, True, True]]])
+        return np.where(block.valid, block.pixels.conj(), -9), np.array(
+            [[[True, True, True, True]]]
+        )
 
     out, profile = result(context, key, Calls(conjugate))
     assert out[0, 0, 0] == 1 - 1j
@@ -189,7 +191,9 @@ def test_a_valid_pixel_that_equals_the_declared_nodata_is_moved_aside(
         ("float64", np.inf, np.finfo("float64").max),
     ):  # fmt: skip
         key = made_from(context, [[7, nodata, 7]], None, dtype)
-        declared = Calls(lambda block: (block.pixels, block.core.expanded(0) and None), nodata=nodata)
+        declared = Calls(
+            lambda block: (block.pixels, block.core.expanded(0) and None), nodata=nodata
+        )
         assert result(context, key, declared)[0].tolist() == [[[7, moved, 7]]]
 
 
@@ -269,7 +273,9 @@ def test_an_error_names_tile_and_line(context: EOContextManager) -> None:
     line = fails.__code__.co_firstlineno + 1
     key = made_from(context, [[1, 2], [3, 4]])
     where = "rows 0 to 1, columns 0 to 1"
-    with pytest.raises(TileError, match=rf"Test filter failed on .*{where}.*test_tile_work.py, line {line}"):
+    with pytest.raises(
+        TileError, match=rf"Test filter failed on .*{where}.*test_tile_work.py, line {line}"
+    ):
         context.filter(Calls(fails), key)
 
 

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from eoscale_engine.declaration import ImageFilter
 from eoscale_engine.filters.copy import Copy
 from eoscale_engine.planning import tiles_of
+from eoscale_engine.profile import Profile
+from eoscale_engine.raster_files import RasterFile
 from eoscale_engine.tiling import (
     BLOCK_BYTES,
     Window,
@@ -81,7 +83,9 @@ def test_tiles_keep_to_the_files_blocks(window: Window, rows: int, cols: int, pi
     tile_rows, tile_cols = tile_shape(window, (rows, cols), pixels)
     assert tile_rows % rows == 0
     assert tile_cols % cols == 0
-    assert tile_rows * min(tile_cols, window.cols) <= max(pixels, rows * min(window.cols, tile_cols))
+    assert tile_rows * min(tile_cols, window.cols) <= max(
+        pixels, rows * min(window.cols, tile_cols)
+    )
 
 
 def test_tiles_of_a_file_of_strips_are_strips() -> None:
@@ -125,3 +129,20 @@ def test_tiles_of_a_run(squares: bool, declaration: ImageFilter) -> None:
     strips = {tile.cols for tile in tiles} == {300}
     assert strips == (squares is False or (squares is None and type(declaration) is Copy))
     assert len(tiles) > 10
+
+
+def test_tiles_of_a_file_keep_to_its_blocks_and_grow_with_the_margin() -> None:
+    area = Window(0, 0, 900, 1000)
+    file = RasterFile("x.tif", (1,), Profile(1000, 900, "uint8"), (64, 32))
+    inputs = (("INPUT", (file,)),)
+    small = tiles_of(area, inputs, Copy(), pixels=6000)
+    for tile in small:
+        assert tile.row % 64 == 0
+        assert tile.col % 32 == 0
+    # each tile is read with its margin: with one of 40 pixels, a tile has 160 x 160
+    large = tiles_of(area, inputs, Wide(), pixels=6000)
+    assert large[0].rows * large[0].cols > 3 * small[0].rows * small[0].cols
+    strips = tiles_of(area, inputs, Copy(), squares=False, pixels=6000)
+    assert {tile.cols for tile in strips} == {1000}
+    for tiles in (small, large, strips):
+        assert covered(tiles, area)

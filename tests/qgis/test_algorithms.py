@@ -10,6 +10,7 @@ import processing
 import pytest
 from osgeo import gdal
 from qgis.core import (
+    QgsApplication,
     QgsProcessing,
     QgsProcessingException,
     QgsProject,
@@ -112,6 +113,13 @@ def test_help_is_plain_text():
     - two
     """
     assert plain_text(doc) == ["First code of Profile on two lines.", "Notes\n- one\n- two"]
+
+
+def test_help_shows_formulas_in_the_dialog_and_in_the_terminal(provider, monkeypatch):
+    algorithm = provider.algorithm("focalstatistics")
+    assert "col^2 &lt;= radius^2" in algorithm.shortHelpString()
+    monkeypatch.setattr(QgsApplication, "platform", lambda: "qgis_process")
+    assert "col^2 <= radius^2" in algorithm.shortHelpString()
 
 
 # ---- values

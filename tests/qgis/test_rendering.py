@@ -24,7 +24,7 @@ from qgis.PyQt.QtCore import QCoreApplication
 
 from eoscale_engine.errors import InputError
 from eoscale_qgis import rendering
-from eoscale_qgis.grids import Grid, grids_of, own_grid
+from eoscale_qgis.grids import Grid, grids_of
 from tests.qgis.helpers import read_pixels, write_image
 from tests.qgis.test_engine import real  # noqa: F401 - a fixture
 from tests.qgis.tile_server import CELL, WORLD, TileServer, tile
@@ -174,23 +174,28 @@ def test_only_what_an_extent_needs_is_asked_for(real, server, tiles, below, tmp_
     code.write_text(
         "import numpy as np\n"
         "def left(buffers, profiles, parameters):\n"
-        "    return np.roll(buffers[1], 2, axis=2)\n"
+        "    return np.roll(buffers[1][:1], 2, axis=2)\n"
     )
     path = str(tmp_path / "out.tif")
     inside = (FIRST[0] + 20, FIRST[1] + 30)
     run(
-        "pythonfilter", INPUTS=[below, tiles], FILE=str(code), FUNCTION="left", MARGIN=2,
-        OUTPUT_BANDS=3, EXTENT=extent(40, 10, inside), OUTPUT=path,
+        "pythonfilter", INPUTS=[below, tiles], FILE=str(code), FUNCTION="left",
+        MARGIN_PIXELS=2, EXTENT=extent(40, 10, inside), OUTPUT=path,
     )  # fmt: skip
     before = colours(40, 10, (inside[0] - 2, inside[1]))
-    np.testing.assert_array_equal(read_pixels(path), before)
+    np.testing.assert_array_equal(read_pixels(path), before[0])
     assert set(server.asked) == {(4, 4)}
 
 
 def test_tiles_in_another_crs(real, tiles, image, tmp_path):  # noqa: F811
     path = str(tmp_path / "out.tif")
-    run("bandmath", INPUTS=[image, tiles], EXPRESSIONS="im2b3", OUTPUT=path)
-    assert (read_pixels(path) == 7).all()
+    run("bandmath", INPUTS=[image, tiles], EXPRESSIONS="im2b1\nim2b2", OUTPUT=path)
+    # The image is smaller than a pixel of the tiles, and lies at 3 degrees east, 41.55 north.
+    x, y = 3 / 360 * WORLD, np.log(np.tan(np.radians(45 + 41.55 / 2))) / np.radians(360) * WORLD
+    column, row = int((WORLD / 2 + x) / CELL), int((WORLD / 2 - y) / CELL)
+    red, green = read_pixels(path)
+    assert (red == column % 251).all()
+    assert (green == row % 251).all()
     assert gdal.Open(path).GetGeoTransform() == gdal.Open(image).GetGeoTransform()
 
 
@@ -234,51 +239,61 @@ def test_no_room_for_the_file(provider, tiles, monkeypatch):
         )  # fmt: skip
 
 
-def test_cancel_while_a_server_takes_its_time(provider, engines, server, tiles, context, feedback):
-    server.seconds = 5
-    parameters = {
-        "INPUT": tiles, "EXTENT": extent(300, 300), "CELL_SIZE": CELL, "OUTPUT": TEMPORARY,
-    }  # fmt: skip
+def seconds_to_cancel(provider, parameters, context, feedback, begun):
+    """Run in a thread, as the dialog does; how long it takes to end after it was cancelled."""
     algorithm = provider.algorithm("gaussian").create()
+    parameters = {**parameters, "OUTPUT": TEMPORARY}
     task = QgsProcessingAlgRunnerTask(algorithm, parameters, context, feedback)
-    ended = []
-    task.executed.connect(lambda ok, results: ended.append((ok, time.monotonic())))
-    threading.Thread(target=task.run, daemon=True).start()
-    while not server.asked:
+    thread = threading.Thread(target=task.run, daemon=True)
+    thread.start()
+    while not begun():
         QCoreApplication.processEvents()
     cancelled = time.monotonic()
     feedback.cancel()
-    while left_behind() and time.monotonic() < cancelled + 4:
-        QCoreApplication.processEvents()
-        time.sleep(0.01)
-    assert time.monotonic() < cancelled + 1
+    thread.join(5)
+    assert not left_behind()
+    return time.monotonic() - cancelled
+
+
+def test_cancel_while_a_server_takes_its_time(provider, engines, server, tiles, context, feedback):
+    server.seconds = 5
+    parameters = {"INPUT": tiles, "EXTENT": extent(300, 300), "CELL_SIZE": CELL}
+    begun = lambda: server.asked  # noqa: E731
+    assert seconds_to_cancel(provider, parameters, context, feedback, begun) < 1
+    assert not engines
+
+
+def test_cancel_while_qgis_computes(provider, engines, image, context, feedback):
+    layer = virtual(image, cols=12000, rows=10000)
+    begun = lambda: feedback.progress() > 0  # noqa: E731
+    assert seconds_to_cancel(provider, {"INPUT": layer}, context, feedback, begun) < 1
     assert not engines
 
 
 # ---- other providers
 
 
-def test_a_virtual_raster(real, image, feedback, tmp_path):  # noqa: F811
+def virtual(image, cols=12, rows=10):
+    """A layer that doubles the image."""
     uri = (
-        "?crs=EPSG:32631&extent=500000,4599900,500120,4600000&width=12&height=10"
+        f"?crs=EPSG:32631&extent=500000,4599900,500120,4600000&width={cols}&height={rows}"
         '&formula="real@1" * 2&real:provider=gdal&real:uri=' + image
     )
     layer = QgsRasterLayer(uri, "virtual", "virtualraster")
     assert layer.isValid()
-    assert (own_grid(layer).cols, own_grid(layer).rows) == (12, 10)
+    return layer
+
+
+def test_a_virtual_raster(real, image, feedback, tmp_path):  # noqa: F811
     path = str(tmp_path / "out.tif")
-    run("saveimage", feedback, INPUT=layer, OUTPUT=path)
+    run("saveimage", feedback, INPUT=virtual(image), OUTPUT=path)
     np.testing.assert_array_equal(read_pixels(path), read_pixels(image) * 2)
     assert gdal.Open(path).GetGeoTransform() == (500000, 10, 0, 4600000, 0, -10)
     assert any("rendering 12 x 10 pixels" in text for text in feedback.infos)
 
 
 def test_a_crs_that_the_user_set_on_a_virtual_raster(real, image, tmp_path):  # noqa: F811
-    uri = (
-        "?crs=EPSG:32631&extent=500000,4599900,500120,4600000&width=12&height=10"
-        '&formula="real@1" * 2&real:provider=gdal&real:uri=' + image
-    )
-    layer = QgsRasterLayer(uri, "virtual", "virtualraster")
+    layer = virtual(image)
     layer.setCrs(QgsCoordinateReferenceSystem("EPSG:32633"))
     path = str(tmp_path / "out.tif")
     run("saveimage", INPUT=layer, OUTPUT=path)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -44,13 +44,15 @@ class TileServer:
 
     def __init__(self):
         self.asked, self.broken, self.seconds = [], set(), 0.0
+        self._closing = threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 _, column, row = map(int, self.path.strip("/").split("."))
                 outer.asked.append((column, row))
-                time.sleep(outer.seconds)
+                if outer._closing.wait(outer.seconds):
+                    return
                 if (column, row) in outer.broken:
                     self.send_error(500)
                     return
@@ -60,10 +62,8 @@ class TileServer:
                 self.send_header("Content-Length", str(len(data)))
                 self.send_header("Cache-Control", "no-store")
                 self.end_headers()
-                try:
+                with contextlib.suppress(OSError):  # cancelled
                     self.wfile.write(data)
-                except OSError:
-                    pass  # cancelled
 
             def log_message(self, *arguments):
                 pass
@@ -80,6 +80,7 @@ class TileServer:
 
     def close(self):
         """End it."""
+        self._closing.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
