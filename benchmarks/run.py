@@ -106,7 +106,9 @@ def filters(path: str, repeats: int) -> list[Row]:
         # a script calls its function once: on pages that its process has never touched
         once = float(np.median([_whole_array_once(path) for _ in range(repeats)]))
         rows.append(
-            faster("Python slope", times["ours"], once, "the function on the whole array, once", 8.0)
+            faster(
+                "Python slope", times["ours"], once, "the function on the whole array, once", 8.0
+            )
         )
         rows.append(
             faster("Python slope", times["ours"], times["again"], "again in the same process", 1.0)
@@ -121,7 +123,7 @@ import sys, time
 sys.path[:0] = sys.argv[2:]
 from osgeo import gdal
 from slope import slope
-from eoscale_engine.raster_files import open_raster_file
+from eoscale_engine.raster_files.reading import open_raster_file
 pixels = gdal.Open(sys.argv[1]).ReadAsArray()[None]
 profiles = [open_raster_file(sys.argv[1]).profile.to_dict()]
 began = time.perf_counter()

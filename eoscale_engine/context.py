@@ -16,21 +16,21 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Optional
 
-from eoscale_engine.block_reading import Inputs
 from eoscale_engine.callables import in_this_process, reference_to
 from eoscale_engine.declaration import Declaration, Engine, ImageFilter, Procedure, Reduction
 from eoscale_engine.filters.copy import Copy
-from eoscale_engine.image_folder import make_folders
-from eoscale_engine.image_work import filter_images, reduce_images
-from eoscale_engine.memory import Image, Memory
-from eoscale_engine.pipeline_images import Entry, PipelineImages
-from eoscale_engine.planning import Keys, area_of, check_grids, keys_by_role
-from eoscale_engine.raster_options import WriteOptions
-from eoscale_engine.raster_write import check_target, write_raster
-from eoscale_engine.runs import Cuts, Observer, Resources, Runs
-from eoscale_engine.store import ImageStore
+from eoscale_engine.memory.folder import make_folders
+from eoscale_engine.memory.images import Image, Memory
+from eoscale_engine.memory.store import ImageStore
+from eoscale_engine.pipeline.image_work import filter_images, reduce_images
+from eoscale_engine.pipeline.images import Entry, PipelineImages
+from eoscale_engine.pipeline.planning import Keys, area_of, check_grids, keys_by_role
+from eoscale_engine.pipeline.runs import Cuts, Observer, Resources, Runs
+from eoscale_engine.pipeline.views import windowed
+from eoscale_engine.raster_files.options import WriteOptions
+from eoscale_engine.raster_files.writing import check_target, write_raster
+from eoscale_engine.tile_work.block_reading import Inputs
 from eoscale_engine.tiling import BLOCK_BYTES, TILE_PIXELS, Window
-from eoscale_engine.views import windowed
 from eoscale_engine.workers import Executor
 from eoscale_engine.workers.inline import InlineWorkers
 

@@ -54,6 +54,11 @@ class Grid:
         return Grid(self.crs, area, end_col - first_col, end_row - first_row)
 
 
+def name_of(layer: QgsRasterLayer) -> str:
+    """What a layer is called in messages: one that is no layer of a project may have no name."""
+    return str(layer.name() or layer.providerType())
+
+
 def own_grid(layer: QgsRasterLayer) -> Optional[Grid]:
     """The grid of a layer's own pixels; None where it has none."""
     provider = layer.dataProvider()
@@ -69,7 +74,7 @@ def grids_of(
     for layer in layers:
         if not layer.isValid() or layer.dataProvider() is None:
             raise InputError(
-                f"Layer '{layer.name()}' is not valid. Repair its data source, or remove it."
+                f"Layer '{name_of(layer)}' is not valid. Repair its data source, or remove it."
             )
     if not layers:
         return []
@@ -80,7 +85,7 @@ def grids_of(
 def _drawn_grid(
     layer: QgsRasterLayer, extent: Optional[QgsRectangle], cell_size: Optional[float]
 ) -> Grid:
-    name = f"Layer '{layer.name()}' ({layer.providerType()})"
+    name = f"Layer '{name_of(layer)}' ({layer.providerType()})"
     area = layer.extent()
     if area.isEmpty() or not area.isFinite():
         area = extent
@@ -111,7 +116,7 @@ def require_drawable(layer: QgsRasterLayer, cols: float, rows: float) -> None:
     """Refuse to have more pixels drawn than anyone means to."""
     if cols * rows > MOST_PIXELS:
         raise InputError(
-            f"Layer '{layer.name()}' ({layer.providerType()}) has no pixels of its own, and "
+            f"Layer '{name_of(layer)}' ({layer.providerType()}) has no pixels of its own, and "
             f"{cols:.4g} x {rows:.4g} would have to be drawn; {MOST_PIXELS / 1e6:.0f} million are "
             "the most. Choose a smaller extent (EXTENT) or a larger cell size (CELL_SIZE)."
         )
@@ -141,7 +146,7 @@ def require_same_grid(layers: Sequence[QgsRasterLayer], grids: Sequence[Grid]) -
             difference = f"extents {extents[0]} and {extents[1]}"
         if difference:
             raise GridError(
-                f"'{layers[0].name()}' and '{layer.name()}' do not share a grid: {difference}. "
+                f"'{name_of(layers[0])}' and '{name_of(layer)}' do not share a grid: {difference}. "
                 "Set the advanced parameter 'Align to the first image' (ALIGN) to bring the others "
                 "to the first one's grid on the fly."
             )

@@ -20,7 +20,7 @@ from qgis.core import (
 )
 
 from eoscale_engine.errors import InputError
-from eoscale_qgis.grids import Grid
+from eoscale_qgis.grids import Grid, name_of
 from eoscale_qgis.rendering import Rendering, band_count
 
 
@@ -78,7 +78,7 @@ def source_of(
 
     A layer that GDAL cannot read is rendered on the ``grid``, of which a run looks at ``part``.
     """
-    name, provider = layer.name(), layer.dataProvider()
+    name, provider = name_of(layer), layer.dataProvider()
     count = band_count(provider)
     for band in bands:
         if not 1 <= band <= count:

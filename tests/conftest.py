@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+# before pytest-qgis starts a QGIS, on machines without a screen too
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
 PROCESSES = Path("/proc")
 MARK = f"EOSCALE_TEST_RUN={os.getpid()}"
 PATIENCE = 10.0

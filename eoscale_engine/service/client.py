@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Callable, Optional
 
 from eoscale_engine.errors import ServiceError
-from eoscale_engine.image_folder import ImageFolder, make_folders
+from eoscale_engine.memory.folder import ImageFolder, make_folders
 from eoscale_engine.service.engine import EngineProcess, Log
 from eoscale_engine.service.interpreter import Interpreter, find_interpreter
 
@@ -176,9 +176,9 @@ class EngineClient:
     ) -> dict[str, Any]:
         # imported only here: with an engine process, its modules are not needed in this one
         from eoscale_engine.context import Observer, Resources
-        from eoscale_engine.memory import Memory
+        from eoscale_engine.memory.images import Memory
+        from eoscale_engine.memory.store import ImageStore
         from eoscale_engine.service.jobs import run_job
-        from eoscale_engine.store import ImageStore
         from eoscale_engine.workers.inline import InlineWorkers
 
         with self._lock:

@@ -17,11 +17,11 @@ from typing import IO, Any
 
 from eoscale_engine.context import Observer, Resources
 from eoscale_engine.errors import EngineError
-from eoscale_engine.image_folder import ImageFolder
-from eoscale_engine.memory import Image, Memory
+from eoscale_engine.memory.folder import ImageFolder
+from eoscale_engine.memory.images import Image, Memory
+from eoscale_engine.memory.store import ImageStore
 from eoscale_engine.service.jobs import run_job
 from eoscale_engine.service.protocol import Sender, messages
-from eoscale_engine.store import ImageStore
 from eoscale_engine.workers.processes import ProcessWorkers
 
 IDLE_SECONDS = 600.0

@@ -12,10 +12,10 @@ from eoscale_engine.context import EOContextManager, Observer, Resources
 from eoscale_engine.declaration import Declaration, ImageFilter, Procedure, Reduction
 from eoscale_engine.errors import InputError, OutputError
 from eoscale_engine.filters.copy import Copy
-from eoscale_engine.memory import Image
+from eoscale_engine.memory.images import Image
 from eoscale_engine.profile import CRS, window_of_extent
-from eoscale_engine.raster_options import WriteOptions
-from eoscale_engine.raster_write import check_target
+from eoscale_engine.raster_files.options import WriteOptions
+from eoscale_engine.raster_files.writing import check_target
 from eoscale_engine.reductions.summary import jsonable
 from eoscale_engine.service.estimate import estimated
 from eoscale_engine.tiling import Window

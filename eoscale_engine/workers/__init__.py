@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 if TYPE_CHECKING:  # the forkserver's module is imported from here, before NumPy is
-    from eoscale_engine.tile_work import Job
+    from eoscale_engine.tile_work.jobs import Job
     from eoscale_engine.tiling import Window
 
 ENVIRONMENT = {
@@ -40,7 +40,7 @@ class Executor(Protocol):
         Returns when all are done; when it raises, none is running any more.
 
         Raises :class:`~eoscale_engine.errors.Cancelled` soon after ``cancelled`` says so, and a
-        task's error (:func:`eoscale_engine.tile_work.failure`) as soon as no other task runs.
+        task's error (:func:`eoscale_engine.tile_work.jobs.failure`) as soon as no other task runs.
         """
 
     def forget(self, raw_files: Sequence[str]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Callable
 
-from eoscale_engine.block_reading import WorkerState
 from eoscale_engine.errors import Cancelled
-from eoscale_engine.tile_work import Job, failure
+from eoscale_engine.tile_work.block_reading import WorkerState
+from eoscale_engine.tile_work.jobs import Job, failure
 from eoscale_engine.tiling import Window
 from eoscale_engine.workers import Done
 

@@ -20,7 +20,7 @@ from multiprocessing.connection import wait
 from typing import Any, Callable, Optional
 
 from eoscale_engine.errors import EngineError, TileError
-from eoscale_engine.tile_work import Job
+from eoscale_engine.tile_work.jobs import Job
 from eoscale_engine.tiling import Window
 from eoscale_engine.workers import Done
 from eoscale_engine.workers.forkserver import context, packed, start_process

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Callable, Optional, Union
 
 from eoscale_engine.errors import Cancelled, EngineError
-from eoscale_engine.tile_work import Job, tile_text
+from eoscale_engine.tile_work.jobs import Job, tile_text
 from eoscale_engine.tiling import Window
 from eoscale_engine.workers.worker import work_name
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from eoscale_engine import errors
-from eoscale_engine.block_reading import WorkerState
 from eoscale_engine.errors import EngineError, TileError
-from eoscale_engine.tile_work import failure, name_of, tile_text
+from eoscale_engine.tile_work.block_reading import WorkerState
+from eoscale_engine.tile_work.jobs import failure, name_of, tile_text
 from eoscale_engine.tiling import Window
 
 DONE, FAILED = b"+", b"!"

@@ -8,7 +8,7 @@ from typing import Optional
 from qgis.core import QgsProcessingFeedback, QgsRasterLayer, QgsRectangle
 
 from eoscale_engine.errors import InputError
-from eoscale_qgis.grids import grids_of, own_grid, require_drawable, require_same_grid
+from eoscale_qgis.grids import grids_of, name_of, own_grid, require_drawable, require_same_grid
 from eoscale_qgis.layers import Source, source_of
 
 Layers = dict[str, list[QgsRasterLayer]]
@@ -20,7 +20,7 @@ def check_extent(extent: QgsRectangle, first: QgsRasterLayer) -> None:
     whole = first.extent()
     if extent.isEmpty() or not (whole.isEmpty() or extent.intersects(whole)):
         raise InputError(
-            f"The extent {extent.toString(3)} and the layer '{first.name()}' "
+            f"The extent {extent.toString(3)} and the layer '{name_of(first)}' "
             f"({whole.toString(3)}) do not meet. Choose an extent on the layer."
         )
 

@@ -130,9 +130,7 @@ SAVE_IMAGE = Recipe(
 def plain_text(docstring: str) -> list[str]:
     """A docstring's paragraphs as plain text, one line each; lists keep their lines."""
     paragraphs = []
-    # the dialog reads it as HTML, where "<" begins a tag, and qgis_process prints it as it is
-    text = docstring.replace("<=", "\u2264").replace(">=", "\u2265").replace("<", "\u02c2")
-    for block in inspect.cleandoc(text).split("\n\n"):
+    for block in inspect.cleandoc(docstring).split("\n\n"):
         text = re.sub(r":\w+:`~?([^`]*)`", lambda match: str(match[1]).rpartition(".")[2], block)
         text = text.replace("`", "").replace("::", ":")
         lines = [line for line in text.split("\n") if not re.fullmatch(r"\s*[-=]{3,}\s*", line)]

@@ -240,7 +240,7 @@ def test_an_engine_that_does_not_start_says_why(
 def test_loaded_files_go_when_the_engine_is_idle(
     image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eoscale_engine.image_folder import make_folders
+    from eoscale_engine.memory.folder import make_folders
 
     monkeypatch.setattr(host, "IDLE_SECONDS", 0.6)
     folders = make_folders()

@@ -20,7 +20,7 @@ from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, Procedure, i
 from eoscale_engine.errors import Cancelled, GridError, InputError, OutputError, TileError
 from eoscale_engine.filters.copy import Copy
 from eoscale_engine.filters.focal import FocalStatistics
-from eoscale_engine.image_folder import shared_memory_root
+from eoscale_engine.memory.folder import shared_memory_root
 from eoscale_engine.profile import Affine, Band, Profile
 from eoscale_engine.reductions.statistics import RasterStatistics
 from eoscale_engine.tiling import Window

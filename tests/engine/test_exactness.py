@@ -22,10 +22,10 @@ from eoscale_engine.catalogue import declarations
 from eoscale_engine.context import EOContextManager, Resources
 from eoscale_engine.declaration import Block, Blocks, Declaration, ImageFilter, Reduction
 from eoscale_engine.errors import InputError
-from eoscale_engine.image_folder import make_folders
-from eoscale_engine.memory import Memory
+from eoscale_engine.memory.folder import make_folders
+from eoscale_engine.memory.images import Memory
+from eoscale_engine.memory.store import ImageStore
 from eoscale_engine.profile import DTYPES, Affine, Band, Profile
-from eoscale_engine.store import ImageStore
 from eoscale_engine.tiling import CELL, Window, split
 from eoscale_engine.workers.inline import InlineWorkers
 from eoscale_engine.workers.processes import ProcessWorkers

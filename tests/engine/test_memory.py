@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 from osgeo import gdal
 
-from eoscale_engine import free_memory, image_folder
-from eoscale_engine import memory as memory_module
 from eoscale_engine.errors import MemoryBudgetError
-from eoscale_engine.image_folder import ImageFolder, make_folders, remove_stale_folders
-from eoscale_engine.memory import Mappings, Memory
+from eoscale_engine.memory import folder as image_folder
+from eoscale_engine.memory import free_memory
+from eoscale_engine.memory import images as memory_module
+from eoscale_engine.memory.folder import ImageFolder, make_folders, remove_stale_folders
+from eoscale_engine.memory.images import Mappings, Memory
 from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import Window
 
@@ -334,7 +335,7 @@ def test_free_memory_without_proc_is_the_folders(
 
 def held_elsewhere(path: Path, name: str, root: Path) -> subprocess.Popen[bytes]:
     code = (
-        "import sys; from pathlib import Path; from eoscale_engine.image_folder import _lock\n"
+        "import sys; from pathlib import Path; from eoscale_engine.memory.folder import _lock\n"
         f"lock = _lock(Path({str(path)!r}) / {name!r}); print('held', flush=True)\n"
         "sys.stdin.read()"
     )

@@ -14,16 +14,23 @@ import numpy as np
 import pytest
 from osgeo import gdal, osr
 
-from eoscale_engine import raster_files, raster_options, raster_write
 from eoscale_engine.errors import Cancelled, InputError, OutputError
-from eoscale_engine.gdal_profile import BandStatistics, describe, gdal_type, signed_byte
 from eoscale_engine.profile import CRS, DTYPES, Affine, Band, GroundControlPoint, Profile
-from eoscale_engine.raster_align import aligned
-from eoscale_engine.raster_files import Datasets, open_raster_file
-from eoscale_engine.raster_options import COMPRESSIONS, WriteOptions
-from eoscale_engine.raster_signature import file_signature
-from eoscale_engine.raster_vrt import vrt_face
-from eoscale_engine.raster_write import check_target, write_raster
+from eoscale_engine.raster_files import options as raster_options
+from eoscale_engine.raster_files import reading as raster_files
+from eoscale_engine.raster_files import writing as raster_write
+from eoscale_engine.raster_files.alignment import aligned
+from eoscale_engine.raster_files.gdal_profile import (
+    BandStatistics,
+    describe,
+    gdal_type,
+    signed_byte,
+)
+from eoscale_engine.raster_files.options import COMPRESSIONS, WriteOptions
+from eoscale_engine.raster_files.reading import Datasets, open_raster_file
+from eoscale_engine.raster_files.signature import file_signature
+from eoscale_engine.raster_files.vrt import vrt_face
+from eoscale_engine.raster_files.writing import check_target, write_raster
 from eoscale_engine.tiling import Window
 
 CUSTOM = "+proj=laea +lat_0=51.3 +lon_0=11.7 +x_0=100 +y_0=200 +ellps=bessel +units=m +no_defs"
@@ -666,7 +673,7 @@ def test_an_error_in_progress_is_passed_on(tmp_path: Path) -> None:
 FULL_DISK = """
 import resource, sys
 from eoscale_engine.errors import OutputError
-from eoscale_engine.raster_write import WriteOptions, write_raster
+from eoscale_engine.raster_files.writing import WriteOptions, write_raster
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 try:
     write_raster(sys.argv[1], sys.argv[2], format=sys.argv[3], options=WriteOptions("NONE"))
@@ -685,7 +692,7 @@ def test_a_full_disk_leaves_all_as_it_was(driver: str, tmp_path: Path) -> None:
     before = contents(tmp_path)
     run = subprocess.run(
         [sys.executable, "-c", FULL_DISK, source, str(target), driver],
-        capture_output=True, text=True, check=True, cwd=Path(raster_write.__file__).parents[1],
+        capture_output=True, text=True, check=True, cwd=Path(raster_write.__file__).parents[2],
     )  # fmt: skip
     assert run.stdout.startswith(f"refused: {target} could not be written: "), run
     assert contents(tmp_path) == before

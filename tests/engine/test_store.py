@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from eoscale_engine.errors import MemoryBudgetError
-from eoscale_engine.image_folder import ImageFolder
-from eoscale_engine.memory import Image, Memory
+from eoscale_engine.memory.folder import ImageFolder
+from eoscale_engine.memory.images import Image, Memory
+from eoscale_engine.memory.store import ImageStore
 from eoscale_engine.profile import Profile
-from eoscale_engine.store import ImageStore
 
 SIZE = 10_000
 """Bytes of an image."""

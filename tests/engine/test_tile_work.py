@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from osgeo import gdal
 
-from eoscale_engine.block_writing import Moments, cast, moments_of
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.declaration import Blocks, ImageFilter, image
 from eoscale_engine.errors import EngineError, InputError, TileError
 from eoscale_engine.profile import Band, Profile
+from eoscale_engine.tile_work.block_writing import Moments, cast, moments_of
 from eoscale_engine.tiling import Window
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from eoscale_engine.declaration import ImageFilter
 from eoscale_engine.filters.copy import Copy
-from eoscale_engine.planning import tiles_of
+from eoscale_engine.pipeline.planning import tiles_of
 from eoscale_engine.profile import Profile
-from eoscale_engine.raster_files import RasterFile
+from eoscale_engine.raster_files.reading import RasterFile
 from eoscale_engine.tiling import (
     BLOCK_BYTES,
     Window,

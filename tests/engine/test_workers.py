@@ -17,8 +17,8 @@ import pytest
 
 from eoscale_engine import workers as settings
 from eoscale_engine.errors import Cancelled, EngineError, InputError, TileError
-from eoscale_engine.image_folder import ImageFolder
-from eoscale_engine.memory import Mappings, Memory
+from eoscale_engine.memory.folder import ImageFolder
+from eoscale_engine.memory.images import Mappings, Memory
 from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import Window
 from eoscale_engine.workers import forkserver, processes

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eoscale_engine.errors import InputError
-from eoscale_engine.memory import Image
+from eoscale_engine.memory.images import Image
 from eoscale_engine.tiling import Window
 
 

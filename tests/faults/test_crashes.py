@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from eoscale_engine.errors import ServiceError
-from eoscale_engine.image_folder import remove_stale_folders
+from eoscale_engine.memory.folder import remove_stale_folders
 from eoscale_engine.service.client import EngineClient, EngineOptions
 from tests.faults.jobs import alive, descendants, job, pixels, python_job, same, wait_until
 

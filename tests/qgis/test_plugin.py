@@ -130,6 +130,8 @@ def dialog(provider, image, qgis_iface):
 
     model = QgsBrowserGuiModel()
     qgis_iface.browserModel = lambda: model
+    # QGIS 3.44 hands it to C++, which takes no mock.
+    qgis_iface.layerTreeView = lambda: None
     algorithm = QgsApplication.processingRegistry().createAlgorithmById("eoscale:focalstatistics")
     dialog = AlgorithmDialog(algorithm)
     yield dialog

@@ -126,6 +126,11 @@ def test_no_cell_size(provider, tiles):
     assert "CELL_SIZE), in meters: 1.96e+03 makes" in str(caught.value)
 
 
+def test_a_layer_by_its_source_alone(provider, server):
+    with pytest.raises(QgsProcessingException, match=r"Layer 'wms' \(wms\) has no pixels"):
+        run("gaussian", INPUT="wms://" + server.uri, OUTPUT=TEMPORARY)
+
+
 def test_no_extent(tiles, monkeypatch):
     monkeypatch.setattr(QgsRasterLayer, "extent", lambda self: QgsRectangle())
     with pytest.raises(InputError, match="has no extent and no pixels.*EXTENT.*CELL_SIZE"):

@@ -10,17 +10,17 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from eoscale_engine.block_reading import Source
 from eoscale_engine.errors import InputError, MemoryBudgetError
 from eoscale_engine.filters.copy import Copy
-from eoscale_engine.gdal_profile import BandStatistics
-from eoscale_engine.image_work import Result, filter_images, load_file, statistics_of
-from eoscale_engine.memory import Image, Mappings
+from eoscale_engine.memory.images import Image, Mappings
+from eoscale_engine.pipeline.image_work import Result, filter_images, load_file, statistics_of
+from eoscale_engine.pipeline.runs import Runs
+from eoscale_engine.pipeline.views import view_of, with_georeference
 from eoscale_engine.profile import CRS, Profile, grid_difference, profile_from
-from eoscale_engine.raster_align import aligned
-from eoscale_engine.raster_files import RasterFile, file_signature, open_raster_file
-from eoscale_engine.runs import Runs
-from eoscale_engine.views import view_of, with_georeference
+from eoscale_engine.raster_files.alignment import aligned
+from eoscale_engine.raster_files.gdal_profile import BandStatistics
+from eoscale_engine.raster_files.reading import RasterFile, file_signature, open_raster_file
+from eoscale_engine.tile_work.block_reading import Source
 
 
 @dataclass

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
-from eoscale_engine.block_reading import Inputs
-from eoscale_engine.block_writing import Moments
 from eoscale_engine.declaration import ImageFilter, Reduction
-from eoscale_engine.gdal_profile import BandStatistics
-from eoscale_engine.memory import Image
-from eoscale_engine.planning import area_of, output_profiles, tiles_of
-from eoscale_engine.raster_files import RasterFile
-from eoscale_engine.runs import Runs
-from eoscale_engine.tile_work import (
+from eoscale_engine.memory.images import Image
+from eoscale_engine.pipeline.planning import area_of, output_profiles, tiles_of
+from eoscale_engine.pipeline.runs import Runs
+from eoscale_engine.raster_files.gdal_profile import BandStatistics
+from eoscale_engine.raster_files.reading import RasterFile
+from eoscale_engine.tile_work.block_reading import Inputs
+from eoscale_engine.tile_work.block_writing import Moments
+from eoscale_engine.tile_work.jobs import (
     FilterJob,
     FinishJob,
     LoadJob,

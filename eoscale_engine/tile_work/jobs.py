@@ -13,7 +13,12 @@ from typing import Any, Optional, Protocol
 
 import numpy as np
 
-from eoscale_engine.block_reading import (
+from eoscale_engine.declaration import Declaration, ImageFilter, Partial, Reduction
+from eoscale_engine.errors import EngineError, TileError
+from eoscale_engine.memory.images import Image
+from eoscale_engine.profile import Profile
+from eoscale_engine.raster_files.reading import RasterFile
+from eoscale_engine.tile_work.block_reading import (
     Inputs,
     WorkerState,
     open_area,
@@ -21,12 +26,7 @@ from eoscale_engine.block_reading import (
     read_blocks,
     valid_pixels,
 )
-from eoscale_engine.block_writing import Moments, moments_of, store
-from eoscale_engine.declaration import Declaration, ImageFilter, Partial, Reduction
-from eoscale_engine.errors import EngineError, TileError
-from eoscale_engine.memory import Image
-from eoscale_engine.profile import Profile
-from eoscale_engine.raster_files import RasterFile
+from eoscale_engine.tile_work.block_writing import Moments, moments_of, store
 from eoscale_engine.tiling import CELL, Window, block_shape, blocks_of, split
 
 __all__ = [

@@ -13,14 +13,14 @@ from xml.etree import ElementTree  # nosec B405
 import numpy as np
 from osgeo import gdal
 
-from eoscale_engine.gdal_profile import (
+from eoscale_engine.profile import Band, Number, Profile
+from eoscale_engine.raster_files.gdal_profile import (
     BandStatistics,
     gdal_type,
     metadata_domains,
     real_nodata,
     signed_byte,
 )
-from eoscale_engine.profile import Band, Number, Profile
 
 Statistics = Optional[Sequence[BandStatistics]]
 

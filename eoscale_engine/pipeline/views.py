@@ -9,7 +9,7 @@ from typing import Any, Optional
 import numpy as np
 
 from eoscale_engine.errors import InputError
-from eoscale_engine.memory import Image
+from eoscale_engine.memory.images import Image
 from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import Window
 

@@ -9,9 +9,9 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from eoscale_engine.declaration import Block, Blocks
-from eoscale_engine.memory import Image, Mappings
+from eoscale_engine.memory.images import Image, Mappings
 from eoscale_engine.profile import Band, Profile, can_hold
-from eoscale_engine.raster_files import Datasets, RasterFile
+from eoscale_engine.raster_files.reading import Datasets, RasterFile
 from eoscale_engine.tiling import Window, border_indices
 
 Source = Union[Image, RasterFile]

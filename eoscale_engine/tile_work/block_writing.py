@@ -8,8 +8,8 @@ from typing import Any, Optional
 
 import numpy as np
 
-from eoscale_engine.block_reading import nodata_in
-from eoscale_engine.gdal_profile import BandStatistics
+from eoscale_engine.raster_files.gdal_profile import BandStatistics
+from eoscale_engine.tile_work.block_reading import nodata_in
 
 
 @dataclass

@@ -21,10 +21,10 @@ from typing import Any, Optional
 import numpy as np
 
 from eoscale_engine.errors import MemoryBudgetError
-from eoscale_engine.free_memory import free_bytes
-from eoscale_engine.image_folder import ImageFolder
+from eoscale_engine.memory.folder import ImageFolder
+from eoscale_engine.memory.free_memory import free_bytes
 from eoscale_engine.profile import Profile
-from eoscale_engine.raster_files import BandStatistics, vrt_face
+from eoscale_engine.raster_files.reading import BandStatistics, vrt_face
 from eoscale_engine.tiling import Window
 
 POPULATE_WRITE = 23

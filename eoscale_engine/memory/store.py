@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable, Optional
 
 from eoscale_engine.errors import MemoryBudgetError
-from eoscale_engine.memory import Image, Memory
+from eoscale_engine.memory.images import Image, Memory
 from eoscale_engine.profile import Profile
 
 

@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 from osgeo import gdal
 
-from eoscale_engine.gdal_calls import call_gdal
+from eoscale_engine.raster_files.gdal_calls import call_gdal
 
 FileState = tuple[str, int, int, int]
 """Path, size in bytes, time of change in nanoseconds, inode."""

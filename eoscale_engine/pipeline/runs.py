@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
 from eoscale_engine.errors import InputError
-from eoscale_engine.memory import Image
-from eoscale_engine.store import ImageStore
-from eoscale_engine.tile_work import Job
+from eoscale_engine.memory.images import Image
+from eoscale_engine.memory.store import ImageStore
+from eoscale_engine.tile_work.jobs import Job
 from eoscale_engine.tiling import BLOCK_BYTES, TILE_PIXELS, Window
 from eoscale_engine.workers import Executor
 from eoscale_engine.workers.inline import InlineWorkers

@@ -13,13 +13,18 @@ import numpy as np
 from osgeo import gdal
 
 from eoscale_engine.errors import Cancelled, OutputError
-from eoscale_engine.gdal_calls import ONE_THREAD, call_gdal, reason
-from eoscale_engine.gdal_profile import BandStatistics, profile_of
 from eoscale_engine.profile import Profile
-from eoscale_engine.raster_files import RasterFile, open_raster_file
-from eoscale_engine.raster_options import COMPRESSIONS, FORMATS, WriteOptions, overview_resampling
-from eoscale_engine.raster_signature import source_files
-from eoscale_engine.raster_vrt import vrt_of_bands
+from eoscale_engine.raster_files.gdal_calls import ONE_THREAD, call_gdal, reason
+from eoscale_engine.raster_files.gdal_profile import BandStatistics, profile_of
+from eoscale_engine.raster_files.options import (
+    COMPRESSIONS,
+    FORMATS,
+    WriteOptions,
+    overview_resampling,
+)
+from eoscale_engine.raster_files.reading import RasterFile, open_raster_file
+from eoscale_engine.raster_files.signature import source_files
+from eoscale_engine.raster_files.vrt import vrt_of_bands
 
 __all__ = ["FORMATS", "Progress", "WriteOptions", "check_target", "write_raster"]
 

@@ -12,11 +12,11 @@ import numpy as np
 from osgeo import gdal
 
 from eoscale_engine.errors import InputError
-from eoscale_engine.gdal_calls import call_gdal, reason
-from eoscale_engine.gdal_profile import describe
 from eoscale_engine.profile import CRS, Affine, Profile
-from eoscale_engine.raster_files import RasterFile, open_raster_file
-from eoscale_engine.raster_vrt import vrt_of_bands
+from eoscale_engine.raster_files.gdal_calls import call_gdal, reason
+from eoscale_engine.raster_files.gdal_profile import describe
+from eoscale_engine.raster_files.reading import RasterFile, open_raster_file
+from eoscale_engine.raster_files.vrt import vrt_of_bands
 
 RESAMPLINGS = {"nearest": "near", "bilinear": "bilinear", "cubic": "cubic", "average": "average"}
 """Ways to resample, and GDAL's names of them."""

@@ -1,7 +1,7 @@
 """Images on disk, through GDAL: what they are, and their pixels.
 
-Writing is in :mod:`eoscale_engine.raster_write`, putting images on one grid in
-:mod:`eoscale_engine.raster_align`.
+Writing is in :mod:`eoscale_engine.raster_files.writing`, putting images on one grid in
+:mod:`eoscale_engine.raster_files.alignment`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 from osgeo import gdal
 
 from eoscale_engine.errors import InputError
-from eoscale_engine.gdal_calls import call_gdal, reason
-from eoscale_engine.gdal_profile import BandStatistics, profile_of
 from eoscale_engine.profile import Profile
-from eoscale_engine.raster_signature import Signature, file_signature, file_state
-from eoscale_engine.raster_vrt import vrt_face
+from eoscale_engine.raster_files.gdal_calls import call_gdal, reason
+from eoscale_engine.raster_files.gdal_profile import BandStatistics, profile_of
+from eoscale_engine.raster_files.signature import Signature, file_signature, file_state
+from eoscale_engine.raster_files.vrt import vrt_face
 from eoscale_engine.tiling import Window
 
 __all__ = [

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Optional, TypeVar, Union
 
-from eoscale_engine.block_reading import Inputs
 from eoscale_engine.declaration import Declaration, ImageFilter
 from eoscale_engine.errors import GridError, InputError
 from eoscale_engine.profile import Profile, can_hold, default_nodata, grid_difference
-from eoscale_engine.raster_files import RasterFile
-from eoscale_engine.tile_work import name_of
+from eoscale_engine.raster_files.reading import RasterFile
+from eoscale_engine.tile_work.block_reading import Inputs
+from eoscale_engine.tile_work.jobs import name_of
 from eoscale_engine.tiling import TILE_PIXELS, Window, blocks_of, split, tile_shape
 
 Keys = Union[str, Sequence[str], Mapping[str, Union[str, Sequence[str]]]]
