@@ -1,4 +1,4 @@
-"""Timing side by side: the cases take turns in one run, so that what else the machine does hits all."""
+"""Timing side by side: the cases take turns, so that what else the machine does hits all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Case = Callable[[], object]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the report: what was measured, what it is compared with, and what it should be."""
+    """One line of the report: what was measured, compared with what, and what it should be."""
 
     what: str
     value: str

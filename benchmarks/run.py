@@ -1,6 +1,6 @@
 """Measures speed and memory against the targets; ``make bench``.
 
-    python benchmarks/run.py [--size 10000] [--repeats 5] [--only filters] [--report docs/benchmarks.md]
+    python benchmarks/run.py [--size 10000] [--repeats 5] [--only filters] [--report FILE]
 
 All figures of one section come from one run in which the cases take turns. Exits with 1 where a
 target is missed.
@@ -202,13 +202,17 @@ SECTIONS = {"loading": loading, "filters": filters, "memory": memory, "start": s
 
 def report(rows: list[Row], size: int) -> str:
     """The figures as a Markdown page."""
+    setting = (
+        "Elevation of the sample scene, "
+        f"{size} x {size} float32 with holes, DEFLATE, {WORKERS} workers; medians of "
+        f"paired runs by `make bench`. Machine: {os.cpu_count()} processors, {platform.system()} "
+        f"{platform.release()}, Python {platform.python_version()}, NumPy {np.__version__}, GDAL "
+        f"{gdal.VersionInfo('RELEASE_NAME')}."
+    )
     lines = [
         "# Benchmarks",
         "",
-        f"Elevation of the sample scene, {size} x {size} float32 with holes, DEFLATE, {WORKERS} workers; "
-        f"medians of paired runs by `make bench`. Machine: {os.cpu_count()} processors, "
-        f"{platform.system()} {platform.release()}, Python {platform.python_version()}, NumPy "
-        f"{np.__version__}, GDAL {gdal.VersionInfo('RELEASE_NAME')}.",
+        setting,
         "",
         "| what | ours | compared with | times as fast | target | |",
         "|---|---|---|---|---|---|",

@@ -152,7 +152,9 @@ def images(
     optional: bool = False,
 ) -> Input:
     """One or more images in a role."""
-    return Input(role, label or role.capitalize() + " images", help, many=True, optional=optional)
+    return Input(
+        role, label or role.rstrip("S").capitalize() + " images", help, many=True, optional=optional
+    )
 
 
 @dataclass(frozen=True)

@@ -26,24 +26,25 @@ HEAD = """# Algorithms
 
 Made from the declarations by `python scripts/reference.py`; do not edit.
 
-Every algorithm that takes images also takes `EXTENT` (only that part is computed, with the same pixels
-as the crop of the whole result); those of one image take `BANDS`, those of several `ALIGN` (how others are
-brought onto the first image's grid, if at all). Images that go to a file take `FORMAT` (GeoTIFF or COG) and
-`COMPRESS`. Values go to a table (`OUTPUT`), JSON (`OUTPUT_JSON`), a report (`OUTPUT_HTML`) and output numbers.
+Every algorithm that takes images also takes `EXTENT` (only that part is computed, with the same
+pixels as the crop of the whole result) and `CELL_SIZE` (for layers without pixels of their own);
+those of one image take `BANDS`, those of several `ALIGN` (how others are brought onto the first
+image's grid, if at all). Images that go to a file take `FORMAT` (GeoTIFF or COG) and `COMPRESS`.
+Values go to a table (`OUTPUT`), JSON (`OUTPUT_JSON`), a report (`OUTPUT_HTML`) and output numbers.
 """
 
 TAIL = """
 ## Load into memory
 <a id="loadintomemory"></a>
 
-`eoscale:loadintomemory`: an image (`INPUT`, `BANDS`, `EXTENT`) in shared memory, decoded by all workers, as a
-temporary layer (`OUTPUT`). Filters that follow start without reading the file again.
+`eoscale:loadintomemory`: an image (`INPUT`, `BANDS`, `EXTENT`) in shared memory, decoded by all
+workers, as a temporary layer (`OUTPUT`). Filters that follow start without reading the file again.
 
 ## Save image
 <a id="saveimage"></a>
 
-`eoscale:saveimage`: an image (`INPUT`, `BANDS`, `EXTENT`) as a tiled, compressed GeoTIFF or COG (`OUTPUT`,
-`FORMAT`, `COMPRESS`), written with every core.
+`eoscale:saveimage`: an image (`INPUT`, `BANDS`, `EXTENT`) as a tiled, compressed GeoTIFF or COG
+(`OUTPUT`, `FORMAT`, `COMPRESS`), written with every core.
 """
 
 
@@ -54,7 +55,12 @@ def page() -> str:
 
 
 def _section(kind: type[Declaration]) -> str:
-    rows = [*map(_input, kind.inputs), *map(_parameter, kind.parameters())]
+    outputs = getattr(kind, "outputs", ())
+    # a field of an output's name is a switch: set by whether the output is asked for
+    switches = {output.name for output in outputs}
+    fields = [item for item in kind.parameters() if item.name.upper() not in switches]
+    rows = [*map(_input, kind.inputs), *map(_parameter, fields)]
+    rows += [f"| `{output.name}` |  | {output.label}: an image. |" for output in outputs]
     lines = [
         "",
         f"## {kind.label}",

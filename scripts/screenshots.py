@@ -3,14 +3,15 @@
     make demo && python3 scripts/screenshots.py
 
 Starts QGIS under Xvfb with the demo's profile and runs itself in there (``qgis --code``): the
-toolbox, a dialog, a run with its progress, a result in memory with QGIS's temporary sign, a cancelled run.
+toolbox, a dialog, a run with its progress, a result in memory with QGIS's temporary sign, a
+cancelled run.
 Needs the packages ``xvfb`` and ``xauth``.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
+import subprocess  # nosec B404
 import sys
 from pathlib import Path
 
@@ -31,7 +32,9 @@ def start() -> int:
     }
     command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24", "qgis", "--nologo"]
     command += ["--noversioncheck", "--profiles-path", str(PROFILE), "--code", __file__]
-    return subprocess.run(command, env=environment, timeout=120, check=False).returncode
+    # a fixed command, no shell
+    run = subprocess.run(command, env=environment, timeout=120, check=False)  # nosec B603
+    return run.returncode
 
 
 def inside() -> None:

@@ -49,20 +49,20 @@ class PythonFilter(ImageFilter):
     params: str = parameter(
         "{}", kind="json", label="Parameters", help='JSON object given to the function: {"size": 3}'
     )
-    margin_pixels: int = parameter(
+    stable_margin: int = parameter(
         0, minimum=0, maximum=100_000, label="Stable margin", unit="pixels",
         help="How far the function looks beyond a pixel, in every direction",
     )  # fmt: skip
-    bands: int = parameter(
+    output_bands: int = parameter(
         0, minimum=0, maximum=65_535, label="Output bands", help="0: as many as the first image"
     )
-    dtype: str = parameter(
+    output_dtype: str = parameter(
         SAME, choices=(SAME, *DTYPES), label="Output data type", help="Of the resulting pixels"
     )
-    nodata: Optional[float] = parameter(
+    output_nodata: Optional[float] = parameter(
         None, label="Output nodata", help="Empty: the first image's, where the type can hold it"
     )
-    large_blocks: bool = parameter(
+    by_tiles: bool = parameter(
         False, advanced=True, label="Whole tiles",
         help="Call the function on whole tiles of some megabytes instead of small blocks: for "
         "functions with a cost for each call, such as models",
@@ -75,27 +75,27 @@ class PythonFilter(ImageFilter):
     @property
     def margin(self) -> int:
         """The stable margin."""
-        return self.margin_pixels
+        return self.stable_margin
 
     @property
     def whole_tiles(self) -> bool:  # type: ignore[override]
         """As chosen."""
-        return self.large_blocks
+        return self.by_tiles
 
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """The first image's, with the chosen bands, type and nodata."""
         profile = inputs[0]
-        if self.dtype != SAME:
-            profile = profile.with_dtype(self.dtype)
-        if self.bands not in (0, profile.count):
-            profile = profile.with_bands(("",) * self.bands, profile.nodata)
-        if self.nodata is not None:
-            if not can_hold(profile.dtype, self.nodata):
+        if self.output_dtype != SAME:
+            profile = profile.with_dtype(self.output_dtype)
+        if self.output_bands not in (0, profile.count):
+            profile = profile.with_bands(("",) * self.output_bands, profile.nodata)
+        if self.output_nodata is not None:
+            if not can_hold(profile.dtype, self.output_nodata):
                 raise InputError(
-                    f"{self.label}: nodata {self.nodata:g} does not fit into {profile.dtype}."
+                    f"{self.label}: {profile.dtype} cannot hold nodata {self.output_nodata:g}."
                 )
             whole = profile.dtype.startswith(("int", "uint"))
-            profile = profile.with_nodata(int(self.nodata) if whole else self.nodata)
+            profile = profile.with_nodata(int(self.output_nodata) if whole else self.output_nodata)
         return [profile]
 
     def apply(self, blocks: Blocks) -> list[Pixels]:

@@ -1,1 +1,1 @@
-"""The parts of :class:`~eoscale_engine.context.EOContextManager`: plans, runs, its images, views."""
+"""The parts of the context manager: plans, runs, images and their views."""

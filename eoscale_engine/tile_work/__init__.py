@@ -1,1 +1,1 @@
-"""What a worker does with one tile: read blocks, apply the declaration's function, write in place."""
+"""What a worker does with one tile: read blocks, apply the function, write in place."""

@@ -33,7 +33,7 @@ from eoscale_engine.workers.processes import ProcessWorkers
 USER_FILE = str(Path(__file__).parents[1] / "data" / "user_functions.py")
 USER_CODE: dict[str, tuple[dict[str, Any], ...]] = {
     "pythonfilter": (
-        {"file": USER_FILE, "function": "box_sum", "params": '{"radius": 2}', "margin_pixels": 2},
+        {"file": USER_FILE, "function": "box_sum", "params": '{"radius": 2}', "stable_margin": 2},
         {"file": USER_FILE, "function": "differences", "bands": 2, "dtype": "uint8"},
     ),
     "pythonreduction": (

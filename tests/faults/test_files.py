@@ -259,4 +259,4 @@ def test_a_margin_larger_than_the_image(
     image = None
     found, _ = run(client, job("focalstatistics", path, str(tmp_path / "OUTPUT.tif"), radius=30))
     assert np.allclose(found[0, 0, 0], np.arange(min(rows * cols, 31)).mean())
-    assert same(run(client, copy_of(path, tmp_path, margin_pixels=500))[0], pixels(path))
+    assert same(run(client, copy_of(path, tmp_path, stable_margin=500))[0], pixels(path))

@@ -79,6 +79,23 @@ def test_a_scene_and_a_filter_on_it(qgis_process, tmp_path):
     assert pixels_of(target).shape == (150, 200)
 
 
+def test_the_function_of_the_guide(qgis_process, image, tmp_path):
+    guide = (Path(__file__).parents[2] / "docs" / "user-guide.md").read_text(encoding="utf-8")
+    code, target = tmp_path / "local_relief.py", tmp_path / "relief.tif"
+    code.write_text(guide.split("```python\n")[1].split("```")[0], encoding="utf-8")
+    qgis_process.run(
+        "pythonfilter", INPUTS=[image], FILE=code, FUNCTION="local_relief", BANDS=1,
+        PARAMS='{"radius": 5}', MARGIN_PIXELS=5, DTYPE="float32", OUTPUT=target,
+    )  # fmt: skip
+    heights = pixels_of(image)[0].astype(float)
+    around = heights[10:21, 20:31]
+    assert pixels_of(target)[15, 25] == pytest.approx(heights[15, 25] - around.mean())
+    corner = heights[:9, :9]
+    mean = corner[corner != -9999].mean()
+    assert pixels_of(target)[3, 3] == pytest.approx(heights[3, 3] - mean, rel=1e-5)
+    assert (pixels_of(target)[:3, :3] == -9999).all()
+
+
 def test_a_temporary_result_says_that_it_goes(qgis_process, image):
     done = qgis_process.run("gaussian", INPUT=image, OUTPUT="TEMPORARY_OUTPUT")
     assert "is temporary and goes when qgis_process ends" in done.stdout

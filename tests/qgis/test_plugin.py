@@ -10,7 +10,7 @@ import types
 from pathlib import Path
 
 import pytest
-from qgis.core import QgsApplication, QgsProject, QgsSettings
+from qgis.core import QgsApplication, QgsLayerTreeModel, QgsProject, QgsSettings
 from qgis.gui import QgsOptionsWidgetFactory
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QCoreApplication
@@ -126,12 +126,14 @@ def test_options_page(qgis_app):
 def dialog(provider, image, qgis_iface):
     """The dialog of the focal statistics."""
     from processing.gui.AlgorithmDialog import AlgorithmDialog
-    from qgis.gui import QgsBrowserGuiModel
+    from qgis.gui import QgsBrowserGuiModel, QgsLayerTreeView
 
     model = QgsBrowserGuiModel()
     qgis_iface.browserModel = lambda: model
     # QGIS 3.44 hands it to C++, which takes no mock.
-    qgis_iface.layerTreeView = lambda: None
+    tree, view = QgsLayerTreeModel(QgsProject.instance().layerTreeRoot()), QgsLayerTreeView()
+    view.setModel(tree)
+    qgis_iface.layerTreeView = lambda: view
     algorithm = QgsApplication.processingRegistry().createAlgorithmById("eoscale:focalstatistics")
     dialog = AlgorithmDialog(algorithm)
     yield dialog

@@ -185,7 +185,7 @@ def test_only_what_an_extent_needs_is_asked_for(real, server, tiles, below, tmp_
     inside = (FIRST[0] + 20, FIRST[1] + 30)
     run(
         "pythonfilter", INPUTS=[below, tiles], FILE=str(code), FUNCTION="left",
-        MARGIN_PIXELS=2, EXTENT=extent(40, 10, inside), OUTPUT=path,
+        STABLE_MARGIN=2, EXTENT=extent(40, 10, inside), OUTPUT=path,
     )  # fmt: skip
     before = colours(40, 10, (inside[0] - 2, inside[1]))
     np.testing.assert_array_equal(read_pixels(path), before[0])
