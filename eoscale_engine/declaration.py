@@ -351,8 +351,9 @@ class ImageFilter(Declaration):
     border: ClassVar[str] = "invalid"
     whole_tiles: ClassVar[bool] = False
     marks_nodata: ClassVar[bool] = False
-    """Whether results that equal the output's nodata value are invalid ones, as in plain functions
-    that know nothing of ``valid``. Else they are valid, and moved aside by the least step."""
+    """Whether nodata is the function's own business, as in plain functions that know nothing of
+    ``valid``: it gets none, and its results that equal the output's nodata value are invalid. Else
+    such results are valid, and moved aside by the least step."""
 
     @property
     def margin(self) -> int:

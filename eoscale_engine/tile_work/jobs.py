@@ -7,7 +7,7 @@ the executor, a task is ``job.run(window, state)``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Optional, Protocol
 
@@ -111,6 +111,8 @@ class FilterJob:
         """Filter one tile, block by block."""
         declaration, margin = self.declaration, self.declaration.margin
         areas = open_areas(self.inputs, window, margin, state)
+        if declaration.marks_nodata:  # the function asks for no validity: do not look for it
+            areas = [replace(area, all_valid=True) for area in areas]
         results = [state.mappings.array(image, writable=True) for image in self.outputs]
         for image in self.outputs:
             state.mappings.populate(image, window.relative_to(self.extent))
