@@ -83,7 +83,11 @@ class Rendering:
             "pixels of it."
         )
         with _failed_requests() as failed:
-            self._render(path, transforms, feedback)
+            problem = self._render(path, transforms, feedback)
+        if feedback.isCanceled():
+            raise Cancelled("Cancelled.")
+        if problem:
+            raise InputError(f"Layer '{self.label}' could not be rendered: {problem}.")
         if failed:
             feedback.pushWarning(
                 f"{len(failed)} request(s) of layer '{self.label}' failed, and their pixels are "
@@ -111,16 +115,17 @@ class Rendering:
         path: str,
         transforms: QgsCoordinateTransformContext,
         feedback: QgsProcessingFeedback,
-    ) -> None:
+    ) -> str:
+        """Write the part; why that failed, or an empty text.
+
+        No error leaves from here: its traceback would keep the pipe, which must not outlive QGIS.
+        """
+        if self.crs != self.part.crs and not (self.crs.isValid() and self.part.crs.isValid()):
+            return "it or the first image has no CRS. Set it in the layer's properties"
         pipe = QgsRasterPipe()
         # It becomes the pipe's own. No clone: QGIS 3.22 reads noise from a virtual raster's second.
         pipe.set(self.provider)
         if self.crs != self.part.crs:
-            if not (self.crs.isValid() and self.part.crs.isValid()):
-                raise InputError(
-                    f"Layer '{self.label}' cannot be drawn on the first image's grid: one of "
-                    "the two has no CRS. Set it in the layer's properties."
-                )
             projector = QgsRasterProjector()
             projector.setCrs(self.crs, self.part.crs, transforms)
             pipe.set(projector)
@@ -132,18 +137,17 @@ class Rendering:
         error = QgsRasterFileWriter(path).writeRaster(
             pipe, part.cols, part.rows, part.extent, part.crs, transforms, progress
         )
-        if feedback.isCanceled():
-            raise Cancelled("Cancelled.")
-        if error != QgsRasterFileWriter.WriterError.NoError:
-            raise InputError(
-                f"Layer '{self.label}' could not be rendered: {progress.errors() or error}."
-            )
+        if error == QgsRasterFileWriter.WriterError.NoError:
+            return ""
+        return "; ".join(progress.errors()) or f"error {int(error)} of QGIS's raster writer"
 
     def _require_content(self, path: str) -> None:
         """Refuse a picture without a single pixel: a server that fails draws and says nothing."""
         if self._picture:
             image = gdal.Open(path)
-            if image.GetRasterBand(4).ComputeRasterMinMax(False)[1] == 0:
+            highest = image.GetRasterBand(4).ComputeRasterMinMax(False)[1]
+            image = None  # closed before an error leaves, whose traceback would keep it open
+            if highest == 0:
                 raise InputError(
                     f"Layer '{self.label}' is empty here: its server cannot be reached, or has "
                     "nothing to show at this place and cell size. Look at it in the map window."

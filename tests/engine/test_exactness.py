@@ -34,7 +34,7 @@ USER_FILE = str(Path(__file__).parents[1] / "data" / "user_functions.py")
 USER_CODE: dict[str, tuple[dict[str, Any], ...]] = {
     "pythonfilter": (
         {"file": USER_FILE, "function": "box_sum", "params": '{"radius": 2}', "stable_margin": 2},
-        {"file": USER_FILE, "function": "differences", "bands": 2, "dtype": "uint8"},
+        {"file": USER_FILE, "function": "differences", "output_bands": 2, "output_dtype": "uint8"},
     ),
     "pythonreduction": (
         {"file": USER_FILE, "function": "extremes", "merge_function": "merge_extremes"},

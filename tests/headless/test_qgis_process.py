@@ -84,8 +84,8 @@ def test_the_function_of_the_guide(qgis_process, image, tmp_path):
     code, target = tmp_path / "local_relief.py", tmp_path / "relief.tif"
     code.write_text(guide.split("```python\n")[1].split("```")[0], encoding="utf-8")
     qgis_process.run(
-        "pythonfilter", INPUTS=[image], FILE=code, FUNCTION="local_relief", BANDS=1,
-        PARAMS='{"radius": 5}', MARGIN_PIXELS=5, DTYPE="float32", OUTPUT=target,
+        "pythonfilter", INPUTS=[image], FILE=code, FUNCTION="local_relief", OUTPUT_BANDS=1,
+        PARAMS='{"radius": 5}', STABLE_MARGIN=5, OUTPUT_DTYPE="float32", OUTPUT=target,
     )  # fmt: skip
     heights = pixels_of(image)[0].astype(float)
     around = heights[10:21, 20:31]
