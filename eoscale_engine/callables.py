@@ -7,20 +7,17 @@ anything starts, and runs inline.
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib
-import importlib.util
 import inspect
 import json
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any, Callable, Union
 
 from eoscale_engine.errors import InputError
+from eoscale_engine.user_modules import load_module
 
 
 @dataclass(frozen=True)
@@ -50,60 +47,6 @@ class FunctionReference:
             if not self.file:
                 raise
             return load_module(self.file)
-
-
-class _SourceLoader(SourceFileLoader):
-    """Always reads the source: compiled files may be stale within a second, and clutter folders."""
-
-    def path_stats(self, path: Any) -> Mapping[str, Any]:
-        raise OSError
-
-
-def load_module(file: str) -> Any:
-    """Import a Python file once per version of it; its folder is importable from it.
-
-    Raises
-    ------
-    InputError
-        With the file, the line and the cause where it does not import.
-    """
-    path = os.path.abspath(file)
-    try:
-        state = os.stat(path)
-    except OSError:
-        raise InputError(f"The Python file '{file}' is not there.") from None
-    key = f"{path}:{state.st_mtime_ns}:{state.st_size}"
-    name = "eoscale_user_" + hashlib.sha256(key.encode()).hexdigest()[:16]
-    if name in sys.modules:
-        return sys.modules[name]
-    loader = _SourceLoader(name, path)
-    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
-    if spec is None:
-        raise InputError(f"'{file}' is not a Python file (.py).")
-    module = importlib.util.module_from_spec(spec)
-    folder = os.path.dirname(path)
-    if folder not in sys.path:
-        sys.path.append(folder)
-    sys.modules[name] = module
-    try:
-        loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # whatever a user's file does
-        del sys.modules[name]
-        raise InputError(
-            f"The Python file '{file}' does not import: "
-            f"{type(error).__name__}{_line_in(path, error)}: {error}"
-        ) from error
-    return module
-
-
-def _line_in(path: str, error: BaseException) -> str:
-    line = error.lineno if isinstance(error, SyntaxError) and error.filename == path else None
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == path:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return f", line {line}" if line else ""
 
 
 def reference_to(function: Callable[..., Any]) -> Union[FunctionReference, str]:

@@ -18,11 +18,10 @@ from typing import Any, Optional
 
 from eoscale_engine.callables import in_this_process, reference_to
 from eoscale_engine.declaration import Declaration, Engine, ImageFilter, Procedure, Reduction
-from eoscale_engine.filters.copy import Copy
 from eoscale_engine.memory.folder import make_folders
 from eoscale_engine.memory.images import Image, Memory
 from eoscale_engine.memory.store import ImageStore
-from eoscale_engine.pipeline.image_work import filter_images, reduce_images
+from eoscale_engine.pipeline.image_work import copy_image, filter_images, reduce_images
 from eoscale_engine.pipeline.images import Entry, PipelineImages
 from eoscale_engine.pipeline.planning import Keys, area_of, check_grids, keys_by_role
 from eoscale_engine.pipeline.runs import Cuts, Observer, Resources, Runs
@@ -286,6 +285,5 @@ class EOContextManager(PipelineImages, Engine):
         area = area_of(source.profile, extent)
         if isinstance(source, Image):
             return self._add(Entry(self._runs.store.retain(windowed(source, area)), label))
-        inputs: Inputs = (("INPUT", (source,)),)
-        [result] = filter_images(self._runs, Copy(), inputs, extent=area)
+        result = copy_image(self._runs, source, extent=area)
         return self._add(Entry(result.image, label, writable=True, statistics=result.statistics))

@@ -130,13 +130,17 @@ def _parameter_of(item: Field[Any], hint: Any) -> Parameter:
 
 @dataclass(frozen=True)
 class Input:
-    """An image (or, with ``many``, a list of images) in the role that it plays."""
+    """An image (or, with ``many``, a list of images) in the role that it plays.
+
+    ``band_choice`` says whether users choose its bands; not where a parameter names them.
+    """
 
     role: str
     label: str = ""
     help: str = ""
     many: bool = False
     optional: bool = False
+    band_choice: bool = True
 
 
 def image(role: str = "INPUT", *, label: str = "", help: str = "", optional: bool = False) -> Input:  # noqa: A002
@@ -150,11 +154,11 @@ def images(
     label: str = "",
     help: str = "",  # noqa: A002 - the field's own word
     optional: bool = False,
+    band_choice: bool = True,
 ) -> Input:
     """One or more images in a role."""
-    return Input(
-        role, label or role.rstrip("S").capitalize() + " images", help, many=True, optional=optional
-    )
+    label = label or role.rstrip("S").capitalize() + " images"
+    return Input(role, label, help, many=True, optional=optional, band_choice=band_choice)
 
 
 @dataclass(frozen=True)
@@ -359,6 +363,11 @@ class ImageFilter(Declaration):
     def margin(self) -> int:
         """Pixels needed on every side of a block."""
         return 0
+
+    @property
+    def makes_invalid(self) -> bool:
+        """Whether results can be invalid where all pixels of the inputs are valid."""
+        return False
 
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """The profile of each output image. Where ``nodata`` is None the engine picks one."""

@@ -441,14 +441,15 @@ def window_of_extent(
 ) -> tuple[int, int, int, int]:
     """Row, column, rows and columns of the pixels that an extent touches, cut to the image.
 
-    ``extent`` is ``(x minimum, y minimum, x maximum, y maximum)`` in the image's CRS; a side that
-    lies on a pixel's edge, to a millionth of a pixel, takes no further pixel. Where the
+    ``extent`` is ``(x minimum, y minimum, x maximum, y maximum)`` in the image's CRS (for an image
+    without a geotransform in pixels, y upwards from minus the number of rows, as QGIS has it); a
+    side that lies on a pixel's edge, to a millionth of a pixel, takes no further pixel. Where the
     geotransform is rotated it is the bounding rectangle in pixels.
 
     Raises :class:`InputError` where the extent does not meet the image.
     """
     x_minimum, y_minimum, x_maximum, y_maximum = extent
-    inverse = ~(profile.transform or Affine())
+    inverse = ~(profile.transform or Affine(e=-1.0))
     corners = [inverse * (x, y) for x in (x_minimum, x_maximum) for y in (y_minimum, y_maximum)]
     cols, rows = zip(*corners)
     first_col, last_col = _pixels(min(cols), max(cols), profile.width)

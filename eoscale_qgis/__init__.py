@@ -1,6 +1,6 @@
 """EOScale for QGIS: a Processing provider over the EOScale engine.
 
-The engine lies inside this folder in the installed plugin, and beside it in the repository.
+The engine lies in the folder ``engine`` of the installed plugin, and beside it in the repository.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _load_engine() -> None:
     if "eoscale_engine" in sys.modules:
         return
     here = Path(__file__).resolve().parent
-    for folder in (here, here.parent):
+    for folder in (here / "engine", here.parent):
         init = folder / "eoscale_engine" / "__init__.py"
         spec = importlib.util.spec_from_file_location("eoscale_engine", init)
         if init.is_file() and spec is not None and spec.loader is not None:

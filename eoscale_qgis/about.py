@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 
 ICONS = Path(__file__).parent / "icons"
+HELP = Path(__file__).resolve().parent / "help" / "algorithms.html"
+"""The reference of all algorithms, which ``scripts/reference.py`` makes."""
 
 
 @cache

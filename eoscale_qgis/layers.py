@@ -41,7 +41,8 @@ class Source:
 
     def as_job(self) -> dict[str, Any]:
         """The source as the engine's job names it."""
-        return {"path": self.path, "bands": self.bands, "label": self.label, "crs": self.crs}
+        job = {"path": self.path, "bands": self.bands, "label": self.label, "crs": self.crs}
+        return job if self.rendering is None else {**job, "rendered": True}
 
 
 def wkt_of(crs: QgsCoordinateReferenceSystem) -> str:

@@ -20,6 +20,9 @@ from eoscale_engine.reductions.summary import jsonable
 SHOWN_ROWS = 1000
 """Rows of a table on the page; the table layer and the JSON file hold all."""
 
+FEW_POINTS = 20
+"""Up to so many points of a line are marked one by one."""
+
 JINJA2_MISSING = (
     "The HTML report needs the Python library Jinja2, which is not installed. On Debian and "
     "Ubuntu: sudo apt install python3-jinja2. Elsewhere, in QGIS's own Python: python3 -m pip "
@@ -208,13 +211,18 @@ def _shown(value: Any) -> str:
 def _plot(chart: Mapping[str, Any]) -> dict[str, Any]:
     """A chart as Plotly's figure, in greys that can be read on light and on dark."""
     bars = chart["kind"] == "bars"
-    look = {"type": "bar"} if bars else {"type": "scatter", "mode": "lines"}
+    points = sorted({place for _, places, _ in chart["series"] for place in places})
+    few = len(points) <= FEW_POINTS
+    mode = "lines+markers" if few else "lines"
+    look = {"type": "bar"} if bars else {"type": "scatter", "mode": mode}
+    # A few whole numbers, such as bands: nothing lies between them.
+    ticks = {"tickvals": points} if few and all(at == int(at) for at in points) else {}
     axis = {"gridcolor": "rgba(128,128,128,0.25)", "zerolinecolor": "rgba(128,128,128,0.5)"}
     # Plotly reads names and titles as HTML, so they are escaped here too.
     return {
         "data": [{**look, "name": escape(name), "x": x, "y": y} for name, x, y in chart["series"]],
         "layout": {
-            "xaxis": {**axis, "title": {"text": escape(chart["x_label"])}},
+            "xaxis": {**axis, **ticks, "title": {"text": escape(chart["x_label"])}},
             "yaxis": {**axis, "title": {"text": escape(chart["y_label"])}, "rangemode": "tozero"},
             "colorway": _COLORS,
             "bargap": 0,

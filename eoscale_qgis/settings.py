@@ -22,7 +22,7 @@ class Settings:
     memory_mb : int
         Megabytes that images may take in memory; 0: what is free, within the engine's own limits.
     tile_size : int
-        Side in pixels of a worker's tile; 0: the engine's choice.
+        Pixels of a worker's tile, as the side in pixels of a square; 0: the engine's choice.
     interpreter : str
         Python that runs the engine process; empty: QGIS's own, found by itself.
     keep_in_memory : bool

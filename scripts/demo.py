@@ -85,8 +85,8 @@ class Demo:
             print(f"{what:{width}}  {size:>20}  {seconds:7.1f}")
         print("(each with the start of qgis_process, 2 to 3 seconds)\n\nPictures:")
         for picture in self.pictures:
-            print(f"  {picture.relative_to(package.ROOT)}")
-        print(f"Results and reports: {RESULTS.relative_to(package.ROOT)}")
+            print(f"  {os.path.relpath(picture, package.ROOT)}")
+        print(f"Results and reports: {os.path.relpath(RESULTS, package.ROOT)}")
 
     def _qgis_process(self, *arguments: str) -> None:
         environment = {

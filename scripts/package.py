@@ -20,6 +20,10 @@ ROOT = Path(__file__).resolve().parents[1]
 BESIDE = ("eoscale_engine", "metadata.txt", "LICENSE")
 """What lies beside the plugin in this repository and inside it in the package."""
 
+ENGINE = "engine"
+"""The engine's folder in the plugin, with nothing else in it: it is on the engine's ``sys.path``,
+where the plugin's own ``settings`` or ``layers`` must not stand in for a user's."""
+
 
 def metadata(root: Path = ROOT) -> dict[str, str]:
     """What ``metadata.txt`` says about the plugin."""
@@ -34,7 +38,7 @@ def files(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
     for entry in _entries(root):
         found = sorted(entry.rglob("*")) if entry.is_dir() else [entry]
         for path in found:
-            place = path.relative_to(entry.parent)
+            place = _place(entry).parent / path.relative_to(entry.parent)
             if path.is_file() and _belongs(place):
                 yield path, place.as_posix()
 
@@ -65,7 +69,8 @@ def assemble(plugins: Path, *, link: bool = False, root: Path = ROOT) -> Path:
     target.mkdir(parents=True)
     if link:
         for entry in _entries(root):
-            (target / entry.name).symlink_to(entry, target_is_directory=entry.is_dir())
+            (target / _place(entry)).parent.mkdir(exist_ok=True)
+            (target / _place(entry)).symlink_to(entry, target_is_directory=entry.is_dir())
     else:
         for path, place in files(root):
             (target / place).parent.mkdir(parents=True, exist_ok=True)
@@ -92,6 +97,10 @@ def user_plugin_folders(profile: str = "default") -> list[Path]:
 def _entries(root: Path) -> list[Path]:
     parts = [*(root / NAME).iterdir(), *(root / name for name in BESIDE)]
     return sorted((path for path in parts if _belongs(Path(path.name))), key=lambda at: at.name)
+
+
+def _place(entry: Path) -> Path:
+    return Path(ENGINE if entry.name == "eoscale_engine" else "", entry.name)
 
 
 def _belongs(place: Path) -> bool:

@@ -1,15 +1,18 @@
-"""Writes ``docs/algorithms.md``, the reference of all algorithms, from their declarations.
+"""Writes the reference of all algorithms from their declarations.
 
     python scripts/reference.py [--check]
 
-``--check`` writes nothing and fails where the page is out of date.
+It is ``docs/algorithms.md``, and the same as the plugin's own help, ``algorithms.html``, which
+needs no network. ``--check`` writes nothing and fails where one of them is out of date.
 """
 
 from __future__ import annotations
 
 import argparse
 import inspect
+import re
 import sys
+from html import escape
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -19,18 +22,21 @@ from eoscale_engine.catalogue import declarations
 from eoscale_engine.declaration import Declaration, Input, Parameter
 
 PAGE = ROOT / "docs" / "algorithms.md"
+HELP = ROOT / "eoscale_qgis" / "help" / "algorithms.html"
 HIDDEN = ("copy",)
 """What `loadintomemory` and `saveimage` run; they are described by hand below."""
 
 HEAD = """# Algorithms
 
-Made from the declarations by `python scripts/reference.py`; do not edit.
+<!-- Made from the declarations by `python scripts/reference.py`; do not edit. -->
 
 Every algorithm that takes images also takes `EXTENT` (only that part is computed, with the same
 pixels as the crop of the whole result) and `CELL_SIZE` (for layers without pixels of their own);
 those of one image take `BANDS`, those of several `ALIGN` (how others are brought onto the first
-image's grid, if at all). Images that go to a file take `FORMAT` (GeoTIFF or COG) and `COMPRESS`.
-Values go to a table (`OUTPUT`), JSON (`OUTPUT_JSON`), a report (`OUTPUT_HTML`) and output numbers.
+image's grid, if at all). The Python algorithms take `BANDS` as a text such as `3,2,1`: these bands
+of every image, and all of them if it is empty. Images that go to a file take `FORMAT` (GeoTIFF or
+COG) and `COMPRESS`. Values go to a table (`OUTPUT`), JSON (`OUTPUT_JSON`), a report (`OUTPUT_HTML`)
+and output numbers.
 """
 
 TAIL = """
@@ -93,16 +99,80 @@ def _parameter(item: Parameter) -> str:
     return f"| `{item.name.upper()}` | {default} | {label}: {help_}{choices} |".replace("\n", " ")
 
 
+STYLE = """
+body { margin: 0 auto; padding: 24px; max-width: 900px; color: #1d2228; background: #ffffff;
+  font: 15px/1.55 "Segoe UI", "Noto Sans", "DejaVu Sans", Helvetica, Arial, sans-serif; }
+h1 { margin: 0 0 12px; font-size: 26px; }
+h2 { margin: 40px 0 8px; padding-top: 16px; border-top: 1px solid #dfe3e8; font-size: 19px; }
+nav a { margin-right: 14px; white-space: nowrap; }
+a { color: #0067a5; }
+table { width: 100%; border-collapse: collapse; }
+th, td { padding: 5px 12px 5px 0; border-bottom: 1px solid #dfe3e8; text-align: left;
+  vertical-align: top; }
+code { padding: 1px 4px; background: #f1f3f5; font-family: "DejaVu Sans Mono", Consolas, monospace;
+  font-size: 13px; }
+"""
+
+
+def help_page(text: str) -> str:
+    """The page as HTML that loads nothing else, from its headings, lists, tables and paragraphs."""
+    blocks = re.split(r"\n{2,}", re.sub(r"\n(<a id=)", r"\n\n\1", text.strip()))
+    names = iter(re.findall(r'<a id="(\w+)">', text))
+    parts, links = [], []
+    for block in blocks:
+        lines = block.split("\n")
+        if block.startswith("## "):
+            name, title = next(names), _inline(block[3:])
+            links.append(f'<a href="#{name}">{title}</a>')
+            parts.append(f'<h2 id="{name}">{title}</h2>')
+        elif block.startswith("# "):
+            parts.append(f"<h1>EOScale: {_inline(block[2:]).lower()}</h1>\n<nav>LINKS</nav>")
+        elif block.startswith("|"):
+            parts.append(_html_table(lines))
+        elif block.startswith("<!--"):
+            parts.append(block)
+        elif block.startswith("- "):
+            items = re.split(r"\n(?=- )", block)
+            listed = "".join(f"<li>{_inline(item[2:])}</li>\n" for item in items)
+            parts.append(f"<ul>\n{listed}</ul>")
+        elif not block.startswith("<a id="):
+            parts.append(f"<p>{_inline(block)}</p>")
+    body = "\n".join(parts).replace("LINKS", "\n".join(links), 1)
+    head = f'<meta charset="utf-8">\n<title>EOScale: algorithms</title>\n<style>{STYLE}</style>'
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n{head}\n</head>\n'
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _inline(text: str) -> str:
+    code = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"`\1`", text)
+    return re.sub(r"(``|`)(.+?)\1", r"<code>\2</code>", escape(code, quote=False), flags=re.DOTALL)
+
+
+def _html_table(lines: list[str]) -> str:
+    rows = []
+    for number, line in enumerate(lines):
+        if number == 1:  # the line of dashes
+            continue
+        tag = "td" if number else "th"
+        cells = (f"<{tag}>{_inline(cell.strip())}</{tag}>" for cell in line.split("|")[1:-1])
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    return "<table>\n" + "\n".join(rows) + "\n</table>"
+
+
 def main() -> int:
-    """Write or check the page."""
-    parser = argparse.ArgumentParser(description="The reference page of all algorithms.")
+    """Write or check the pages."""
+    parser = argparse.ArgumentParser(description="The reference of all algorithms.")
     parser.add_argument("--check", action="store_true")
-    if parser.parse_args().check:
-        if PAGE.read_text(encoding="utf-8") != page():
-            print("docs/algorithms.md is out of date: run `python scripts/reference.py`.")
+    check, text = parser.parse_args().check, page()
+    for path, content in ((PAGE, text), (HELP, help_page(text))):
+        if not check:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(content, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != content:
+            print(f"{path.relative_to(ROOT)} is out of date: run `python scripts/reference.py`.")
             return 1
-        return 0
-    PAGE.write_text(page(), encoding="utf-8")
     return 0
 
 

@@ -97,14 +97,16 @@ def inside() -> None:
         wait(2)
         picture("toolbox")
 
-        focal = dialog_of("focalstatistics", {"INPUT": elevation.id(), "RADIUS": 5})
+        focal = dialog_of("focalstatistics", {"INPUT": elevation.id(), "RADIUS": 15, "FILL": True})
         picture("dialog", focal)
         before = len(QgsProject.instance().mapLayers())
         focal.runButton().click()
         until(lambda: len(QgsProject.instance().mapLayers()) > before)
         picture("log", focal)
         focal.close()
-        wait(2)
+        iface.mapCanvas().refreshAllLayers()
+        wait(0.5)
+        until(lambda: not iface.mapCanvas().isDrawing())
         picture("memory-layer")
 
         endless = ROOT / "build" / "endless.py"

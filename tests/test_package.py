@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import package
 import pytest
+
+from tests.faults.jobs import pixels, python_job, same, write_image
 
 REQUIRED = (
     "name", "qgisMinimumVersion", "description", "about", "version", "author", "email",
@@ -27,8 +30,9 @@ def repository(tmp_path: Path) -> Path:
     root = tmp_path / "repository"
     root.mkdir()
     for path, place in package.files():
-        inside = place.startswith(("eoscale_engine/", "metadata.txt", "LICENSE"))
-        target = root / place if inside else root / package.NAME / place
+        own = place.removeprefix("engine/")
+        inside = own.startswith(("eoscale_engine/", "metadata.txt", "LICENSE"))
+        target = root / own if inside else root / package.NAME / place
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
     return root
@@ -46,15 +50,16 @@ def test_the_zip_holds_plugin_engine_metadata_licence_and_icons(tmp_path: Path) 
     inside = names(archive)
     assert {name.split("/")[0] for name in inside} == {"eoscale_qgis"}
     for name in (
-        "__init__.py", "metadata.txt", "LICENSE", "icons/provider.svg",
-        "eoscale_engine/declaration.py", "eoscale_engine/service/interpreter.py",
+        "__init__.py", "metadata.txt", "LICENSE", "icons/provider.svg", "help/algorithms.html",
+        "engine/eoscale_engine/declaration.py",
+        "engine/eoscale_engine/service/interpreter.py",
     ):  # fmt: skip
         assert f"eoscale_qgis/{name}" in inside
 
 
 def test_every_file_of_both_packages_is_in_the_zip(tmp_path: Path) -> None:
     inside = set(names(package.write_zip(tmp_path)))
-    for top, prefix in ((package.NAME, ""), ("eoscale_engine", "eoscale_qgis/")):
+    for top, prefix in ((package.NAME, ""), ("eoscale_engine", "eoscale_qgis/engine/")):
         for path in (package.ROOT / top).rglob("*.py"):
             assert prefix + path.relative_to(package.ROOT).as_posix() in inside
 
@@ -128,9 +133,9 @@ def test_a_link_shows_the_repositorys_own_files_and_is_replaced_without_harm(
 ) -> None:
     target = package.assemble(tmp_path / "plugins", link=True, root=repository)
     (repository / "eoscale_engine" / "new.py").write_text("new = 1")
-    assert (target / "eoscale_engine" / "new.py").is_file()
+    assert (target / "engine" / "eoscale_engine" / "new.py").is_file()
     package.assemble(tmp_path / "plugins", root=repository)
-    assert not (target / "eoscale_engine").is_symlink()
+    assert not (target / "engine" / "eoscale_engine").is_symlink()
     assert (repository / "eoscale_engine" / "new.py").is_file()
 
 
@@ -161,9 +166,37 @@ def test_the_packed_engine_runs_from_the_plugins_folder(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-c", code],
         cwd=target,
-        env={**os.environ, "PYTHONPATH": str(target)},
+        env={**os.environ, "PYTHONPATH": str(target / "engine")},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert run.stdout.strip() == str(target / "eoscale_engine" / "tiling.py")
+    assert run.stdout.strip() == str(target / "engine" / "eoscale_engine" / "tiling.py")
+
+
+def test_a_users_file_never_gets_a_module_of_the_plugin(tmp_path: Path) -> None:
+    package.assemble(tmp_path / "plugins")
+    (tmp_path / "mine.py").write_text(
+        "from importlib.util import find_spec\n"
+        "def scale(buffers, profiles, params):\n"
+        "    found = [name for name in ('settings', 'layers', 'gui') if find_spec(name)]\n"
+        "    if found:\n"
+        "        raise ValueError(f'found {found}')\n"
+        "    return buffers[0]\n"
+    )
+    image = write_image(tmp_path / "image.tif")
+    output = str(tmp_path / "OUTPUT.tif")
+    job = python_job("scale", image, output, keep="file")
+    job["parameters"]["file"] = str(tmp_path / "mine.py")
+    code = (
+        "import json, sys; sys.path.append(sys.argv[1]); import eoscale_qgis\n"
+        "from eoscale_engine.service.client import EngineClient, EngineOptions\n"
+        "client = EngineClient(EngineOptions(workers=1))\n"
+        "client.run(json.loads(sys.argv[2])); client.close(); print('inline:', client.inline)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "plugins"), json.dumps(job)],
+        cwd=tmp_path / "plugins", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.stdout.strip() == "inline:", run.stderr
+    assert same(pixels(output), pixels(image))

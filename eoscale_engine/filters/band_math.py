@@ -36,6 +36,9 @@ class BandMath(ImageFilter):
     no finite number, as after a division by zero. ``where``, ``coalesce`` and ``valid`` look only
     at what they choose, and so fill gaps.
 
+    Where pixels can be invalid, integer results have the largest value of unsigned types or the
+    smallest of signed ones as nodata, and valid results that equal it take the next value.
+
     Computed in float64 where a used band has 32-bit or larger integers or float64, where the result
     has 32-bit integers or float64, or where x, y, row, col or a constant need it; in float32
     otherwise, which holds whole numbers exactly up to 16 777 216.
@@ -48,7 +51,11 @@ class BandMath(ImageFilter):
         "raster calculator", "expression", "index", "ndvi", "ndwi", "algebra", "formula",
     )  # fmt: skip
     inputs: ClassVar[tuple[Input, ...]] = (
-        images("INPUTS", help="im1, im2 and so on in expressions, in this order"),
+        images(
+            "INPUTS",
+            help="im1, im2 and so on in expressions, in this order",
+            band_choice=False,
+        ),
     )
 
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
@@ -110,6 +117,11 @@ class BandMath(ImageFilter):
             raise InputError(
                 "Band math: x and y need an image with a geotransform. Use row and col."
             )
+
+    @property
+    def makes_invalid(self) -> bool:
+        """Where an operation is not defined, as a division by zero."""
+        return self.program.undefined_somewhere
 
     def output_profiles(self, inputs: Sequence[Profile]) -> list[Profile]:
         """The grid of the first image, one band for each expression."""

@@ -75,6 +75,11 @@ class Program:
     steps: tuple[tuple[int, Step, tuple[int, ...]], ...]
     bands: tuple[tuple[tuple[int, int], str], ...]
 
+    @property
+    def undefined_somewhere(self) -> bool:
+        """Whether an operation has no value for some operands."""
+        return any(step.operation in _UNDEFINED_SOMEWHERE for _, step, _ in self.steps)
+
     def data(self, operation: str) -> tuple[Any, ...]:
         """What all steps of one operation carry: the constants, the coordinates."""
         return tuple(step.data for _, step, _ in self.steps if step.operation == operation)

@@ -121,6 +121,11 @@ class FocalStatistics(ImageFilter):
         """The radius."""
         return self.radius
 
+    @property
+    def makes_invalid(self) -> bool:
+        """Near the border, beyond which all is invalid."""
+        return self.nodata == "propagate" or self.minimum_share > 0
+
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """Minimum and maximum keep the nodata value; it could be a result of all others."""
         profile = inputs[0]

@@ -78,6 +78,7 @@ class ImageFolder:
         self.path = path
         self._lock: Optional[IO[bytes]] = lock
         self._owner = owner
+        self._process = os.getpid()
 
     @classmethod
     def create(cls, root: str) -> ImageFolder:
@@ -132,9 +133,13 @@ class ImageFolder:
             lock.close()
         return lock is not None
 
+    def forked(self) -> bool:
+        """Whether this is a forked child of the process that holds it: its images are not ours."""
+        return self._process != os.getpid()
+
     def close(self, *, remove: Optional[bool] = None) -> None:
         """Let go; the owner removes the folder with all that is in it."""
-        if self._lock is None:
+        if self._lock is None or self.forked():
             return
         removed = self._owner if remove is None else remove
         if removed:

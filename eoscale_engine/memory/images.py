@@ -13,6 +13,7 @@ import os
 import secrets
 import shutil
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -135,7 +136,9 @@ def _band_index(bands: Sequence[int]) -> Any:
 
 
 class Memory:
-    """Allocates and releases the images of one engine. Not for two threads at once.
+    """Allocates and releases the images of one engine.
+
+    Only what is free may be asked from any thread; all else while ``lock`` is held.
 
     Parameters
     ----------
@@ -149,6 +152,7 @@ class Memory:
         self.folder = folder
         self.disk_folder = disk_folder
         self.limit = limit
+        self.lock = threading.RLock()
         # names in a folder are never used again, by an engine that adopts it neither
         self._run = secrets.token_hex(4)
         self._number = 0
@@ -161,7 +165,8 @@ class Memory:
 
     def available(self) -> int:
         """Bytes that new images may take: free memory, cgroup, folder and the user's limit."""
-        idle = sum(size * len(files) for size, files in self._recycled.items())
+        with self.lock:
+            idle = sum(size * len(files) for size, files in self._recycled.items())
         room = free_bytes(self.folder.path)
         if self.limit:
             room = min(room, max(0, self.limit - self.used()))
@@ -247,6 +252,8 @@ class Memory:
 
     def _remove(self, path: str) -> None:
         """Remove a file, or try again later where the system keeps what a process has mapped."""
+        if self.folder.forked():
+            return
         waiting, self._held = [*self._held, path], []
         for file in waiting:
             try:

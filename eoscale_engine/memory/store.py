@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +31,7 @@ class ImageStore:
     def __init__(self, memory: Memory, forget: Callable[[Sequence[str]], None]) -> None:
         self.memory = memory
         self._forget = forget
-        self._lock = threading.RLock()
+        self._lock = memory.lock
         self._references: dict[str, int] = {}
         self._published: set[str] = set()
         self._loaded: OrderedDict[tuple[str, tuple[int, ...]], _Loaded] = OrderedDict()

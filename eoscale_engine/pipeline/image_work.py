@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from eoscale_engine.declaration import ImageFilter, Reduction
+from eoscale_engine.filters.copy import Copy
 from eoscale_engine.memory.images import Image
 from eoscale_engine.pipeline.planning import area_of, output_profiles, tiles_of
 from eoscale_engine.pipeline.runs import Runs
 from eoscale_engine.raster_files.gdal_profile import BandStatistics
 from eoscale_engine.raster_files.reading import RasterFile
-from eoscale_engine.tile_work.block_reading import Inputs
+from eoscale_engine.tile_work.block_reading import Inputs, Source
 from eoscale_engine.tile_work.block_writing import Moments
 from eoscale_engine.tile_work.jobs import (
+    CopyJob,
     FilterJob,
     FinishJob,
-    LoadJob,
     MomentsJob,
     ReduceJob,
     finish,
@@ -28,19 +29,37 @@ from eoscale_engine.tiling import CELL, Window, split, strip_shape
 
 @dataclass(frozen=True)
 class Result:
-    """An image that a filter made, which its owner must release, and its statistics."""
+    """An image that was made, which its owner must release, and its statistics if known."""
 
     image: Image
-    statistics: list[BandStatistics]
+    statistics: Optional[list[BandStatistics]]
 
 
 def load_file(runs: Runs, file: RasterFile, image: Image) -> Image:
     """Decode a file into an allocated image with all workers; the image is released on failure."""
     with runs.stage("load", 0.5), runs.released_if_failed([image]):
-        whole = area_of(file.profile, None)
-        # rows of the file's blocks: their pages follow each other in memory
-        tiles = split(whole, *strip_shape(whole, file.block_shape, runs.cuts.tile_pixels))
-        all_valid = all(runs.run(LoadJob(file, image), tiles))
+        return _brought(runs, file, image, area_of(file.profile, None))
+
+
+def copy_image(
+    runs: Runs, source: Source, *, extent: Optional[Window] = None, raw: str = ""
+) -> Result:
+    """A part of an image, or of a file, as an image of its own, with its mask and nodata."""
+    area = area_of(source.profile, extent)
+    masked = source.masked if isinstance(source, Image) else source.mask != "none"
+    made: list[Image] = []
+    with runs.stage(name_of(Copy()), 0.8), runs.released_if_failed(made):
+        made.append(
+            runs.store.allocate(source.profile.cropped(*area), masked=masked, path=raw)
+        )  # fmt: skip
+        return Result(_brought(runs, source, made[0], area), None)
+
+
+def _brought(runs: Runs, source: Source, image: Image, area: Window) -> Image:
+    # rows of the file's blocks: their pages follow each other in memory
+    block = source.block_shape if isinstance(source, RasterFile) else (1, 1)
+    tiles = split(area, *strip_shape(area, block, runs.cuts.tile_pixels))
+    all_valid = all(runs.run(CopyJob(source, image, area), tiles))
     return replace(image, all_valid=all_valid)
 
 
@@ -63,8 +82,10 @@ def filter_images(
     inline: bool = False,
 ) -> list[Result]:
     """Run a filter (see :meth:`EOContextManager.filter`); one result for each output."""
-    profiles = [source.profile for _, sources in inputs for source in sources]
-    outputs = output_profiles(declaration, profiles)
+    sources = [source for _, several in inputs for source in several]
+    if type(declaration) is Copy:
+        return [copy_image(runs, sources[0], extent=extent, raw="".join(paths[:1]))]
+    outputs = output_profiles(declaration, sources)
     area = area_of(outputs[0][0], extent)
     stored = [(profile.cropped(*area), chosen) for profile, chosen in outputs]
     tiles = tiles_of(
@@ -85,7 +106,8 @@ def filter_images(
             chosen and any(band.collisions for band in bands) and any(b.invalid for b in bands)
             for bands, (_, chosen) in zip(moments, stored)
         ):
-            # a valid pixel equals the nodata value that was chosen: move it aside
+            # invalid pixels that nobody foresaw (an overflow), and valid ones that equal the
+            # nodata value which they then need: move those aside
             job = replace(job, nudge=(True,) * len(made))
             moments = _run_filter(runs, job, tiles, inline)
     return [
@@ -112,7 +134,7 @@ def _result(image: Image, moments: Sequence[Moments], chosen: bool) -> Result:
     invalid = sum(band.invalid for band in moments)
     stored = image.stored
     if chosen and not invalid and stored.dtype.startswith(("int", "uint")):
-        # no pixel needs the nodata value, and a valid one may equal it
+        # no pixel can need the nodata value, and a valid one may equal it
         stored = stored.with_nodata(None)
     image = replace(image, stored=stored, all_valid=invalid == 0)
     return Result(image, [band.statistics() for band in moments])

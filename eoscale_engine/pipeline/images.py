@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional, Union
@@ -11,9 +13,8 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from eoscale_engine.errors import InputError, MemoryBudgetError
-from eoscale_engine.filters.copy import Copy
 from eoscale_engine.memory.images import Image, Mappings
-from eoscale_engine.pipeline.image_work import Result, filter_images, load_file, statistics_of
+from eoscale_engine.pipeline.image_work import Result, copy_image, load_file, statistics_of
 from eoscale_engine.pipeline.runs import Runs
 from eoscale_engine.pipeline.views import view_of, with_georeference
 from eoscale_engine.profile import CRS, Profile, grid_difference, profile_from
@@ -21,6 +22,8 @@ from eoscale_engine.raster_files.alignment import aligned
 from eoscale_engine.raster_files.gdal_profile import BandStatistics
 from eoscale_engine.raster_files.reading import RasterFile, file_signature, open_raster_file
 from eoscale_engine.tile_work.block_reading import Source
+
+_ALIGNING = threading.Lock()
 
 
 @dataclass
@@ -72,11 +75,20 @@ class PipelineImages:
         return key
 
     def describe(
-        self, raster_path: str, bands: Optional[Sequence[int]] = None, *, label: str = ""
+        self,
+        raster_path: str,
+        bands: Optional[Sequence[int]] = None,
+        *,
+        label: str = "",
+        keep_alpha: bool = False,
     ) -> str:
-        """Open a raster file without reading its pixels; work on it then reads what it needs."""
+        """Open a raster file without reading its pixels; work on it then reads what it needs.
+
+        With ``keep_alpha`` an alpha band is one like any other, as for a copy of the image.
+        """
         path = str(raster_path)
-        file = open_raster_file(path, tuple(bands) if bands else None, label=label)
+        chosen = tuple(bands) if bands else None
+        file = open_raster_file(path, chosen, label=label, keep_alpha=keep_alpha)
         return self._add(Entry(file, label or path))
 
     def load(self, key: str, *, reserve: int = 0) -> bool:
@@ -129,10 +141,15 @@ class PipelineImages:
         if isinstance(file, Image) or not grid_difference(like, file.profile):
             return key
         # the same alignment has the same name, so that it is found in memory the next time
-        described = repr((file.path, file.bands, like.crs, like.transform, like.shape, resampling))
+        state = file.signature or file.described
+        described = repr(
+            (file.path, state, file.bands, like.crs, like.transform, like.shape, resampling)
+        )
         name = "aligned-" + hashlib.sha256(described.encode()).hexdigest()[:16] + ".vrt"
         vrt = str(self._runs.store.memory.folder.path / name)
-        aligned(file.path, file.bands, like, resampling, vrt)
+        with _ALIGNING:  # another run may be reading it: what is there stays as it is
+            if not os.path.exists(vrt):
+                aligned(file.path, file.bands, like, resampling, vrt)
         self._log(f"'{entry.label}' is aligned to the first image ({resampling}).")
         entry.source = open_raster_file(vrt, label=entry.label)
         return key
@@ -245,7 +262,8 @@ class PipelineImages:
         if self._whole(key).raw != raw:
             self._replace(key, self._copied(key, raw))
         image, entry = self._whole(key), self._entry(key)
-        self._runs.store.memory.face(image, entry.statistics, path)
+        statistics = entry.statistics or statistics_of(self._runs, image)
+        self._runs.store.memory.face(image, statistics, path)
         self._mappings.forget(image.raw)
         self._runs.store.disown(image)
         del self._entries[key]
@@ -291,9 +309,7 @@ class PipelineImages:
         return self._replace(key, self._copied(key))
 
     def _copied(self, key: str, raw: str = "") -> Result:
-        inputs = (("INPUT", (self._entry(key).source,)),)
-        [result] = filter_images(self._runs, Copy(), inputs, paths=[raw] if raw else ())
-        return result
+        return copy_image(self._runs, self._entry(key).source, raw=raw)
 
     def _replace(self, key: str, result: Result) -> Image:
         entry = self._entry(key)

@@ -8,9 +8,10 @@ from typing import Optional, TypeVar, Union
 
 from eoscale_engine.declaration import Declaration, ImageFilter
 from eoscale_engine.errors import GridError, InputError
+from eoscale_engine.memory.images import Image
 from eoscale_engine.profile import Profile, can_hold, default_nodata, grid_difference
 from eoscale_engine.raster_files.reading import RasterFile
-from eoscale_engine.tile_work.block_reading import Inputs
+from eoscale_engine.tile_work.block_reading import Inputs, Source
 from eoscale_engine.tile_work.jobs import name_of
 from eoscale_engine.tiling import TILE_PIXELS, Window, blocks_of, split, tile_shape
 
@@ -74,15 +75,21 @@ def area_of(profile: Profile, extent: Optional[Window]) -> Window:
 
 
 def output_profiles(
-    declaration: ImageFilter, inputs: Sequence[Profile]
+    declaration: ImageFilter, sources: Sequence[Source]
 ) -> list[tuple[Profile, bool]]:
-    """The profile of each output with a nodata value in each band, and whether it was chosen here.
+    """The profile of each output with a nodata value in each band, and whether it may be dropped.
+
+    Where integers get a value that the declaration did not name, it is dropped if no pixel needs
+    it; but not where inputs may hold invalid pixels, by their profiles, or the declaration makes
+    some. Then it stays, and valid pixels that equal it are moved aside, whatever the pixels are:
+    the result of an extent must be that part of the whole result.
 
     Raises
     ------
     InputError
         Where there is no output, or its size is not the inputs'.
     """
+    inputs = [source.profile for source in sources]
     outputs = list(declaration.output_profiles(inputs))
     name = name_of(declaration)
     if not outputs:
@@ -94,7 +101,19 @@ def output_profiles(
                 f"{name} declares an output of {profile.width} x {profile.height} pixels; it must "
                 f"have the {width} x {height} of its input."
             )
-    return [_with_nodata(_made(profile)) for profile in outputs]
+    foreseen = declaration.makes_invalid or any(map(_may_be_invalid, sources))
+    certain = foreseen and not declaration.marks_nodata
+    return [_with_nodata(_made(profile), certain) for profile in outputs]
+
+
+def _may_be_invalid(source: Source) -> bool:
+    """By what an image carries, whatever its pixels are."""
+    profile = source.profile
+    masked = source.masked if isinstance(source, Image) else source.mask != "none"
+    marked = any(
+        band.nodata is not None and can_hold(profile.dtype, band.nodata) for band in profile.bands
+    )
+    return masked or marked or not profile.dtype.startswith(("int", "uint"))
 
 
 def _made(profile: Profile) -> Profile:
@@ -102,7 +121,7 @@ def _made(profile: Profile) -> Profile:
     return replace(profile, bands=tuple(replace(band, number=0) for band in profile.bands))
 
 
-def _with_nodata(profile: Profile) -> tuple[Profile, bool]:
+def _with_nodata(profile: Profile, certain: bool) -> tuple[Profile, bool]:
     """A value that the type cannot hold (-9999 in bytes, as files do have it) is none."""
     known = [
         band.nodata is not None and can_hold(profile.dtype, band.nodata) for band in profile.bands
@@ -113,7 +132,7 @@ def _with_nodata(profile: Profile) -> tuple[Profile, bool]:
     bands = tuple(
         band if fits else replace(band, nodata=value) for band, fits in zip(profile.bands, known)
     )
-    return replace(profile, bands=bands), True
+    return replace(profile, bands=bands), not certain
 
 
 def tiles_of(

@@ -66,7 +66,9 @@ def aligned(
     text, errors = call_gdal(_warped_text, file, like, like.crs, like.transform, resampling)
     if text is None or errors:
         raise InputError(f"{path} cannot be aligned: {reason(errors)}.")
-    Path(vrt_path).write_text(text, encoding="utf-8")
+    new = Path(vrt_path + ".new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(vrt_path)  # never there in part
 
 
 def _warped_text(

@@ -49,8 +49,6 @@ class RasterFile:
         ``"mask"`` (GDAL mask bands: 0 is invalid).
     alpha : int
         Number of the alpha band, 0 where there is none.
-    open_options : tuple of str
-        GDAL's ``KEY=VALUE``.
     signature : Signature or None
         Of the file when it was described; None where that cannot be known (see
         :func:`file_signature`).
@@ -64,7 +62,6 @@ class RasterFile:
     block_shape: tuple[int, int]
     mask: str = "none"
     alpha: int = 0
-    open_options: tuple[str, ...] = ()
     signature: Optional[Signature] = None
     described: int = 0
 
@@ -128,9 +125,9 @@ class Datasets:
 
     def get(self, file: RasterFile) -> gdal.Dataset:
         """The image's dataset; InputError where its file is gone or no more what was described."""
-        key = (file.path, file.open_options, file.signature or file.described)
+        key = (file.path, file.signature or file.described)
         if key not in self._open:
-            dataset = _opened(file.path, file.open_options, file.path)
+            dataset = _opened(file.path, file.path)
             if file.signature and file_state(file.path) != file.signature[0]:
                 raise InputError(f"{file.path} changed while it was in use. Run again.")
             self._open[key] = dataset
@@ -152,7 +149,7 @@ def open_raster_file(
     bands: Optional[Sequence[int]] = None,
     *,
     label: str = "",
-    open_options: Sequence[str] = (),
+    keep_alpha: bool = False,
 ) -> RasterFile:
     """Check and describe an image that GDAL reads.
 
@@ -162,10 +159,10 @@ def open_raster_file(
         A file, or any name that GDAL opens.
     bands : sequence of int, optional
         Numbers from 1; all but alpha where None (an image of alpha alone keeps it).
+    keep_alpha : bool
+        Whether an alpha band is one like any other, and says nothing of validity.
     label : str
         What the user calls the image, for messages.
-    open_options : sequence of str
-        GDAL's ``KEY=VALUE``.
 
     Raises
     ------
@@ -173,9 +170,9 @@ def open_raster_file(
         Naming the label, the path, what is wrong and what to do.
     """
     name = f"{label} ({path})" if label else path
-    dataset = _opened(path, open_options, name)
+    dataset = _opened(path, name)
     _check_bands(dataset, name)
-    alpha = _alpha_band(dataset)
+    alpha = 0 if keep_alpha else _alpha_band(dataset)
     everything = range(1, dataset.RasterCount + 1)
     chosen = tuple(bands or [n for n in everything if n != alpha] or everything)
     for number in chosen:
@@ -197,14 +194,13 @@ def open_raster_file(
     cols, rows = dataset.GetRasterBand(chosen[0]).GetBlockSize()
     return RasterFile(
         path, chosen, profile, (rows, cols), mask, alpha if mask == "alpha" else 0,
-        tuple(open_options), file_signature(path), time.time_ns(),
+        file_signature(path), time.time_ns(),
     )  # fmt: skip
 
 
-def _opened(path: str, open_options: Sequence[str], name: str) -> gdal.Dataset:
+def _opened(path: str, name: str) -> gdal.Dataset:
     dataset, errors = call_gdal(
         gdal.OpenEx, path, gdal.OF_RASTER | gdal.OF_VERBOSE_ERROR,
-        open_options=list(open_options),
     )  # fmt: skip
     if dataset is None and not os.path.exists(path):
         if os.path.islink(path):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, ClassVar, NamedTuple, Optional, Union
 
 import numpy as np
 
-from eoscale_engine.declaration import Block, Blocks, Reduction, Summary, Table, parameter
+from eoscale_engine.declaration import Block, Blocks, Chart, Reduction, Summary, Table, parameter
 from eoscale_engine.profile import Band, Profile
 
 CHUNK_ROWS = 64
@@ -212,8 +212,28 @@ class RasterStatistics(Reduction):
             self.label,
             (Table("Statistics", columns, rows),),
             {name: first[name.lower()] for name, _ in self.numbers},
-            notes=tuple(notes),
+            (self._chart(inputs[0], [dict(zip(columns, row)) for row in rows]),),
+            tuple(notes),
         )
+
+    def _chart(self, profile: Profile, rows: Sequence[Mapping[str, Any]]) -> Chart:
+        """Range, mean and spread over the bands; what is not finite leaves a gap."""
+        bands = tuple(map(float, profile.band_numbers))
+        series = tuple(
+            (name, bands, tuple(_finite(row, column, deviations) for row in rows))
+            for name, column, deviations in (
+                ("Maximum", "maximum", 0),
+                ("Mean + std. deviation", "mean", 1),
+                ("Mean", "mean", 0),
+                ("Mean - std. deviation", "mean", -1),
+                ("Minimum", "minimum", 0),
+            )
+        )
+        units = {row["unit"] for row in rows}
+        unit = units.pop() if len(units) == 1 else ""
+        kind = "bars" if profile.count == 1 else "lines"
+        label = f"Value ({unit})" if unit else "Value"
+        return Chart("Range and spread", "Band", label, series, kind)
 
     def _values(self, found: Moments, band: Band) -> tuple[Optional[Union[int, float]], ...]:
         counts = (found.valid, found.invalid, found.infinite)
@@ -228,6 +248,14 @@ class RasterStatistics(Reduction):
             deviation *= abs(band.scale)
             total = total * band.scale + band.offset * found.finite
         return (*counts, min(limits), max(limits), mean, deviation, total)
+
+
+def _finite(row: Mapping[str, Any], column: str, deviations: int) -> float:
+    """A column, so many standard deviations away; NaN where that is no finite number."""
+    value = math.nan if row[column] is None else float(row[column])
+    if deviations:
+        value += deviations * (math.nan if row["std_dev"] is None else row["std_dev"])
+    return value if math.isfinite(value) else math.nan
 
 
 def scale_notes(profile: Profile, raw: bool) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Optional
 
-from eoscale_engine.errors import ServiceError
+from eoscale_engine.errors import Cancelled, ServiceError
 from eoscale_engine.memory.folder import ImageFolder, make_folders
 from eoscale_engine.service.engine import EngineProcess, Log
 from eoscale_engine.service.interpreter import Interpreter, find_interpreter
@@ -59,6 +59,7 @@ class EngineClient:
         self._inline: Any = None
         self._published: dict[str, _Published] = {}
         self._closed = False
+        self._process = os.getpid()
         self.inline = ""
         atexit.register(self.close)
 
@@ -96,6 +97,8 @@ class EngineClient:
 
     def release(self, names: Iterable[str]) -> None:
         """Give back images in memory. Those of an engine that died are removed here."""
+        if self._process != os.getpid():
+            return
         with self._lock:
             for name in names:
                 image = self._published.get(name)
@@ -112,7 +115,12 @@ class EngineClient:
                             Path(path).unlink()
 
     def close(self) -> None:
-        """End the engine and remove all images in memory. At exit it is called anyway."""
+        """End the engine and remove all images in memory. At exit it is called anyway.
+
+        A forked child leaves both to its parent.
+        """
+        if self._process != os.getpid():
+            return
         atexit.unregister(self.close)
         with self._lock:
             self._closed = True
@@ -187,11 +195,16 @@ class EngineClient:
                 limit = self._options.memory_mb * 1_000_000
                 memory = Memory(self._folders[0], self._folders[1], limit)
                 self._inline = Resources(ImageStore(memory, workers.forget), workers)
-        with self._one_inline:
+        while not self._one_inline.acquire(timeout=0.05):
+            if cancelled():
+                raise Cancelled("Cancelled.")
+        try:
             outcome = run_job(
                 self._inline, job, Observer(progress, log, cancelled),
                 tile_pixels=self._options.tile_size**2, user_code=False,
             )  # fmt: skip
+        finally:
+            self._one_inline.release()
         for image in outcome.published:
             vrt = Path(image.raw).with_name(image.name + ".vrt")
             owner = _InlineOwner(self._inline.store, image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import queue
 import signal
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Callable, Optional
 
 from eoscale_engine import errors
-from eoscale_engine.errors import Cancelled, EngineError, ServiceError
+from eoscale_engine.errors import Cancelled, EngineError, InputError, ServiceError
 from eoscale_engine.service.interpreter import Interpreter
 from eoscale_engine.service.protocol import Sender, messages
 from eoscale_engine.workers import ENVIRONMENT
@@ -110,9 +111,9 @@ class EngineProcess:
         with self._lock:
             identity = next(self._numbers)
             self._inboxes[identity] = inbox
-        self._sender.send({"run": identity, "job": dict(job)})
         answered = False
         try:
+            self._send_job(identity, job)
             for message in self._answers(inbox, partial(self._cancel, identity), cancelled):
                 answered = "error" in message or "result" in message
                 if "progress" in message:
@@ -133,6 +134,17 @@ class EngineProcess:
                 self._cancel(identity)
                 while not inbox.empty():
                     self._refuse(inbox.get())
+
+    def _send_job(self, identity: int, job: Mapping[str, Any]) -> None:
+        # JSON has no NaN and no infinity: as text, a parameter reads them as the numbers again
+        parameters = {
+            name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in (job.get("parameters") or {}).items()
+        }
+        try:
+            self._sender.send({"run": identity, "job": {**job, "parameters": parameters}})
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(f"The job cannot be sent to the engine: {error}.") from None
 
     def _answers(
         self,

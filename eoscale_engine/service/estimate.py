@@ -9,13 +9,13 @@ import numpy as np
 
 from eoscale_engine.declaration import Declaration, ImageFilter
 from eoscale_engine.profile import Profile
-from eoscale_engine.tiling import TILE_PIXELS
+from eoscale_engine.tiling import TILE_PIXELS, Window, block_shape
 
 WORKER_BYTES = 60 * 1024 * 1024
 """A worker's own memory: libraries, GDAL's cache of blocks."""
 
-TEMPORARIES = 4
-"""How many times the bytes of its tile a function may hold at a time; most work in small blocks."""
+TEMPORARIES = 5
+"""How many arrays of 64-bit numbers a function may hold at a time for each band of its block."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,36 @@ def estimated(
         outputs = declaration.output_profiles(inputs)
     elif inputs:
         outputs = [inputs[0]] * len(getattr(declaration, "outputs", ()))
-    pixel = sum(item.count * np.dtype(item.dtype).itemsize for item in (*inputs, *outputs))
     return Estimate(
         sum(profile.nbytes for profile in inputs),
         int(part * sum(profile.nbytes for profile in outputs)),
         workers,
-        WORKER_BYTES + TEMPORARIES * pixel * (tile_pixels or TILE_PIXELS),
+        WORKER_BYTES + _task_bytes(declaration, inputs, outputs, tile_pixels or TILE_PIXELS),
     )
+
+
+def _task_bytes(
+    declaration: Declaration, inputs: Sequence[Profile], outputs: Sequence[Profile], pixels: int
+) -> int:
+    """Bytes of one task: a tile that is read from files, and a block's temporaries, with margins.
+
+    Files are read in squares of at least four margins a side
+    (:func:`eoscale_engine.pipeline.planning.tiles_of`).
+    """
+    images = (*inputs, *outputs)
+    if not images:
+        return 0
+    margin = int(getattr(declaration, "margin", 0))
+    side = max(int(pixels**0.5), 4 * margin)
+    tile = Window(0, 0, min(side, images[0].height), min(side, images[0].width))
+    block = (tile.rows, tile.cols)
+    if isinstance(declaration, ImageFilter) and not declaration.whole_tiles:
+        block = block_shape(tile, margin, _pixel_bytes(images))
+    read = (tile.rows + 2 * margin) * (tile.cols + 2 * margin) * _pixel_bytes(inputs)
+    bands = sum(image.count for image in images)
+    held = (block[0] + 2 * margin) * (block[1] + 2 * margin) * bands * 8 * TEMPORARIES
+    return read + held
+
+
+def _pixel_bytes(images: Sequence[Profile]) -> int:
+    return sum(image.count * np.dtype(image.dtype).itemsize for image in images)

@@ -106,8 +106,12 @@ def _describe(context: EOContextManager, job: Mapping[str, Any]) -> dict[str, li
         roles[role] = []
         for source in sources:
             path, bands = source["path"], source.get("bands") or None
+            # a copy of a whole image has its transparency too; a rendered one's says what is there
+            whole = job["declaration"] == Copy.name and bands is None
             label = source.get("label") or path
-            key = context.describe(path, bands, label=label)
+            key = context.describe(
+                path, bands, label=label, keep_alpha=whole and not source.get("rendered")
+            )
             if source.get("crs"):
                 context.assign_crs(key, CRS(source["crs"]))
             if first and job.get("align"):

@@ -20,6 +20,7 @@ from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.reading import RasterFile
 from eoscale_engine.tile_work.block_reading import (
     Inputs,
+    Source,
     WorkerState,
     open_area,
     open_areas,
@@ -30,7 +31,7 @@ from eoscale_engine.tile_work.block_writing import Moments, moments_of, store
 from eoscale_engine.tiling import CELL, Window, block_shape, blocks_of, split
 
 __all__ = [
-    "FilterJob", "FinishJob", "Job", "LoadJob", "MomentsJob", "ReduceJob", "WorkerState",
+    "CopyJob", "FilterJob", "FinishJob", "Job", "MomentsJob", "ReduceJob", "WorkerState",
     "failure", "finish", "name_of", "tile_text",
 ]  # fmt: skip
 
@@ -43,27 +44,37 @@ class Job(Protocol):
 
 
 @dataclass(frozen=True)
-class LoadJob:
-    """Decode a file side by side, straight into an image; returns whether all pixels are valid."""
+class CopyJob:
+    """Bring pixels into an image as they are, with where they are masked: decode a file, or copy.
 
-    file: RasterFile
+    ``extent`` is the image's place in the source. Returns whether all pixels are valid.
+    """
+
+    source: Source
     image: Image
+    extent: Window
 
     def run(self, window: Window, state: WorkerState) -> bool:
-        """Read one window."""
-        state.mappings.populate(self.image, window)
-        out = state.mappings.array(self.image, writable=True)[(slice(None), *window.slices)]
-        self.file.read(window, out, datasets=state.datasets)
-        mask = self.file.read_mask(window, datasets=state.datasets)
+        """Bring one window; a file is decoded straight into the image."""
+        place = window.relative_to(self.extent)
+        state.mappings.populate(self.image, place)
+        out = state.mappings.array(self.image, writable=True)[(slice(None), *place.slices)]
+        if isinstance(self.source, RasterFile):
+            self.source.read(window, out, datasets=state.datasets)
+            mask = self.source.read_mask(window, datasets=state.datasets)
+        else:
+            area = open_area(self.source, window, 0, state)
+            np.copyto(out, area.pixels[(area.bands, *window.slices)])
+            mask = None if area.mask is None else area.mask[window.slices]
         plane = state.mappings.mask(self.image, writable=True)
         if mask is not None and plane is not None:
             # GDAL's own value of a valid pixel
-            plane[window.slices] = np.where(mask, 255, 0)
-        for piece in split(window, CELL, CELL):
-            place = piece.relative_to(window).slices
-            part = None if mask is None else mask[place]
-            pixels = out[(slice(None), *place)]
-            if valid_pixels(pixels, part, self.file.profile.bands) is not None:
+            plane[place.slices] = np.where(mask, 255, 0)
+        for piece in split(place, CELL, CELL):
+            inside = piece.relative_to(place).slices
+            part = None if mask is None else mask[inside]
+            pixels = out[(slice(None), *inside)]
+            if valid_pixels(pixels, part, self.image.stored.bands) is not None:
                 return False
         return True
 
@@ -150,7 +161,7 @@ class FilterJob:
             valid = _checked_valid(self.declaration, valid, out.shape)
         for band, properties in enumerate(self.outputs[number].stored.bands):
             where = None if valid is None else valid[band]
-            if self.declaration.marks_nodata:
+            if self.declaration.marks_nodata and self.nudge[number]:
                 where = valid_pixels(pixels[band : band + 1], where, (properties,))
                 where = None if where is None else where[0]
             moments[band].merge(

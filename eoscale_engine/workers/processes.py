@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -34,12 +35,17 @@ that a job waits for a worker before one more is started for it."""
 IDLE_SECONDS = 120.0
 """Workers go away after this long without a job."""
 
+MOST_WORKERS = 30 if sys.platform == "win32" else sys.maxsize
+"""Windows waits for at most 63 things at a time: two for each worker, the pipe that wakes, and the
+one more worker that a waiting job gets."""
+
 
 class ProcessWorkers:
     """The executor on this machine's cores. Several threads may run jobs at the same time."""
 
     def __init__(self, workers: int = 0, idle_seconds: float = IDLE_SECONDS) -> None:
-        self.workers = workers or default_workers()
+        self.workers = min(workers or default_workers(), MOST_WORKERS)
+        self._process = os.getpid()
         self._idle_seconds = idle_seconds
         self._context = context()
         self._lock = threading.Lock()  # of what several threads touch: jobs and forgotten
@@ -59,6 +65,8 @@ class ProcessWorkers:
         self, job: Job, tasks: Sequence[Window], done: Done, cancelled: Callable[[], bool]
     ) -> None:
         """Run all tasks of a job side by side."""
+        if self._process != os.getpid():
+            raise EngineError("The workers are those of the process that this one was forked from.")
         entry = RunningJob(job, packed(job), deque(enumerate(tasks)), next(self._numbers))
         with self._lock:
             if self._closing:
@@ -75,7 +83,10 @@ class ProcessWorkers:
             with self._lock:
                 entry.stopped, entry.deadline = True, time.monotonic() + PATIENCE
             self._wake()
-            entry.ended.wait()
+            # set as soon as no worker has a task of it, which takes PATIENCE at most; a dispatcher
+            # that is gone sets nothing any more
+            while not entry.ended.wait(1.0) and self._thread.is_alive():
+                continue
 
     def forget(self, raw_files: Sequence[str]) -> None:
         """Tell the workers that images were released."""
@@ -84,7 +95,9 @@ class ProcessWorkers:
         self._wake()
 
     def close(self) -> None:
-        """End all workers."""
+        """End all workers; a forked child leaves them to its parent."""
+        if self._process != os.getpid():
+            return
         with self._lock:
             self._closing = True
         self._wake()
@@ -171,6 +184,8 @@ class ProcessWorkers:
         return self._start()
 
     def _start(self) -> Optional[Worker]:
+        if len(self._pool) > MOST_WORKERS:
+            return None
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=serve, args=(theirs,), daemon=True)
         try:

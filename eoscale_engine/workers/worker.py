@@ -41,6 +41,8 @@ def serve(connection: Connection) -> None:
                 payload, job = rest[0], None
             else:
                 try:
+                    # pickle runs what it is sent: this pipe is the engine's own, inherited by this
+                    # process alone, with no name by which another program could reach it
                     job = ForkingPickler.loads(payload) if job is None else job
                     answer = DONE + bytes(ForkingPickler.dumps(job.run(rest[0], state)))
                 except BaseException as error:  # noqa: BLE001 - sys.exit() is an error too
@@ -68,6 +70,7 @@ def understood(answer: bytes, work: Any, window: Window) -> Any:
         kind, _, text = answer[1:].decode().partition("\n")
         raise getattr(errors, kind)(text)
     try:
+        # from this process's own worker, over a pipe that nobody else can write to
         return ForkingPickler.loads(answer[1:])
     except Exception as error:  # noqa: BLE001 - unpickling can raise anything
         raise TileError(

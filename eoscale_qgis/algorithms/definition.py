@@ -16,9 +16,11 @@ from qgis.core import (
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterRasterLayer,
+    QgsProcessingParameterString,
 )
 
 from eoscale_engine.declaration import Input
+from eoscale_engine.errors import InputError
 from eoscale_qgis.algorithms.parameters import choice, definition_of, described
 from eoscale_qgis.algorithms.recipe import Recipe
 
@@ -34,8 +36,8 @@ TARGETS = {
 
 
 def bands_name(recipe: Recipe, item: Input) -> str:
-    """The parameter that chooses an input's bands; empty where it takes a list of images."""
-    if item.many:
+    """The parameter that chooses an input's bands; empty where there is none."""
+    if not item.band_choice:
         return ""
     return "BANDS" if item is recipe.inputs[0] else f"{item.role}_BANDS"
 
@@ -48,14 +50,33 @@ def _inputs(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
                 item.role, item.label, kind, None, item.optional
             )
             yield described(layers, item.help or "Images that share size, geotransform and CRS.")
-            continue
-        layer = QgsProcessingParameterRasterLayer(item.role, item.label, None, item.optional)
-        yield described(layer, item.help or "Any raster layer.")
-        label = "Bands" if item is recipe.inputs[0] else f"{item.label}: bands"
-        bands = QgsProcessingParameterBand(
-            bands_name(recipe, item), label, None, item.role, True, True
-        )
-        yield described(bands, "The bands to use, in this order. All bands if none is chosen.")
+        else:
+            layer = QgsProcessingParameterRasterLayer(item.role, item.label, None, item.optional)
+            yield described(layer, item.help or "Any raster layer.")
+        if item.band_choice:
+            yield _bands(recipe, item)
+
+
+def _bands(recipe: Recipe, item: Input) -> QgsProcessingParameterDefinition:
+    name = bands_name(recipe, item)
+    label = "Bands" if item is recipe.inputs[0] else f"{item.label}: bands"
+    if item.many:
+        label += ", from every image"
+        numbers = QgsProcessingParameterString(name, label, None, False, True)
+        return described(numbers, "Numbers separated by commas, in this order; empty for all.")
+    bands = QgsProcessingParameterBand(name, label, None, item.role, True, True)
+    return described(bands, "The bands to use, in this order. All bands if none is chosen.")
+
+
+def listed_bands(label: str, text: str) -> list[int]:
+    """Band numbers as typed, separated by commas or semicolons."""
+    try:
+        return [int(number) for number in text.replace(";", ",").split(",") if text.strip()]
+    except ValueError:
+        raise InputError(
+            f"'{label}' cannot be '{text}'. Write band numbers separated by commas, such as 3,2,1; "
+            "nothing for all bands."
+        ) from None
 
 
 def _grid(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:

@@ -18,11 +18,12 @@ from qgis.core import (
 from qgis.PyQt.QtGui import QIcon
 
 from eoscale_engine.errors import EngineError
-from eoscale_qgis.about import icon_path, metadata
+from eoscale_qgis.about import HELP, icon_path, metadata
 from eoscale_qgis.algorithms.definition import (
     NO_ALIGNMENT,
     bands_name,
     definitions,
+    listed_bands,
     number_outputs,
 )
 from eoscale_qgis.algorithms.destinations import (
@@ -76,7 +77,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         return icon_path(self._recipe.icon, self._recipe.group_id)
 
     def helpUrl(self) -> str:
-        return f"{metadata('homepage')}/blob/main/docs/algorithms.md#{self._recipe.name}"
+        return f"{HELP.as_uri()}#{self._recipe.name}"
 
     def shortDescription(self) -> str:
         return next(iter(plain_text(self._recipe.help)), "")
@@ -175,7 +176,12 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             extent = self.parameterAsExtent(values, "EXTENT", context, first.crs())
         for item in self._recipe.inputs:
             name = bands_name(self._recipe, item)
-            bands[item.role] = self.parameterAsInts(values, name, context) if name else []
+            if item.many and name:
+                label = self.parameterDefinition(name).description()
+                text = self.parameterAsString(values, name, context)
+                bands[item.role] = listed_bands(label, text)
+            else:
+                bands[item.role] = self.parameterAsInts(values, name, context) if name else []
         return sources_of(
             layers,
             bands,

@@ -40,7 +40,11 @@ class OptionsPage(QgsOptionsPageWidget):
         for label, widget, tip in (
             ("Workers", self.workers, "Processes that compute side by side."),
             ("Memory for images", self.memory, "What does not fit is streamed from and to files."),
-            ("Tile size", self.tile, "Side of the square that a worker computes at a time."),
+            (
+                "Pixels of a tile, as side of a square",
+                self.tile,
+                "What a worker computes at a time: this square, or a strip of as many pixels.",
+            ),
             (
                 "Python interpreter",
                 self.interpreter,

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import types
 import warnings
 from collections.abc import Iterator
@@ -20,13 +21,13 @@ from eoscale_engine.callables import (
     FunctionReference,
     check_function,
     has_main_guard,
-    load_module,
     parse_parameters,
     reference_to,
 )
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.errors import InputError, TileError
 from eoscale_engine.executors import n_images_to_m_images_filter, n_images_to_m_scalars
+from eoscale_engine.user_modules import load_module
 
 ROOT = Path(__file__).parents[2]
 
@@ -390,3 +391,54 @@ def test_wrong_returns(
     with pytest.raises(error, match=message):
         processes(context, image, returns, value=value)
     assert context.get_array(image).shape == (1, 9, 8)
+
+
+def test_files_of_two_folders_keep_to_their_own_neighbours(tmp_path: Path) -> None:
+    files = []
+    for number in (1, 2):
+        folder = tmp_path / f"d{number}"
+        folder.mkdir()
+        write(folder / "rvhelper.py", f"value = {number}\n")
+        write(folder / "rvlazy.py", f"value = {number}\n")
+        files.append(
+            write(
+                folder / "f.py",
+                "import rvhelper\ndef f():\n    import rvlazy\n"
+                "    return rvhelper.value, rvlazy.value\n",
+            )
+        )
+    for _ in range(2):
+        assert [load_module(file).f() for file in files] == [(1, 1), (2, 2)]
+    load_module(files[0])
+    assert load_module(files[0]) is load_module(files[0])
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("package", [False, True])
+def test_a_changed_neighbour_is_imported_anew(tmp_path: Path, package: bool, lazy: bool) -> None:
+    folder = tmp_path / "rvparts" if package else tmp_path
+    folder.mkdir(exist_ok=True)
+    neighbour = folder / "rvnear.py"
+    write(neighbour, "value = 1\n")
+    name = "rvparts.rvnear" if package else "rvnear"
+    text = f"from {name} import value\n"
+    lazily = f"def f():\n    {text}    return value\n"
+    file = write(tmp_path / "mine.py", lazily if lazy else f"{text}def f():\n    return value\n")
+    assert load_module(file).f() == 1
+    state = os.stat(neighbour)
+    time.sleep(0.02)  # a file system's clock may tick that slowly
+    write(neighbour, "value = 1 + 1\n" if lazy else "value = 2\n")
+    if not lazy:  # within the same second, of the same size
+        os.utime(neighbour, ns=(state.st_atime_ns, state.st_mtime_ns + 1000))
+    assert load_module(file).f() == 2
+
+
+def test_a_users_folder_comes_first_while_its_file_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    write(tmp_path / "other" / "rvsettings.py", "value = 1\n")
+    write(tmp_path / "rvsettings.py", "value = 2\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "other"))
+    file = write(tmp_path / "mine.py", "from rvsettings import value\n")
+    assert load_module(file).value == 2

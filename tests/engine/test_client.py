@@ -11,19 +11,25 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from osgeo import gdal, osr
 
-from eoscale_engine.errors import Cancelled, InputError, ServiceError
+from eoscale_engine.errors import Cancelled, EngineError, InputError, ServiceError
 from eoscale_engine.reductions.statistics import RasterStatistics
 from eoscale_engine.service import client as client_module
 from eoscale_engine.service import engine as engine_module
 from eoscale_engine.service import host
 from eoscale_engine.service.client import EngineClient, EngineOptions
-from eoscale_engine.service.estimate import WORKER_BYTES, estimated
+from eoscale_engine.service.estimate import TEMPORARIES, WORKER_BYTES, estimated
 from eoscale_engine.service.interpreter import NoInterpreter
 from eoscale_engine.service.protocol import Sender, messages
 from tests.faults.jobs import job, pixels, python_job, same, wait_until, write_image
+
+_UTM = osr.SpatialReference()
+_UTM.ImportFromEPSG(32631)
+UTM = _UTM.ExportToWkt()
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +153,7 @@ def test_a_closed_client_says_so(image: str) -> None:
 
 def test_closing_while_a_job_runs(image: str, tmp_path: Path) -> None:
     client = EngineClient(EngineOptions(workers=1))
-    caught: list[BaseException] = []
+    caught: list[EngineError] = []
     params = json.dumps({"folder": str(tmp_path)})
 
     def work() -> None:
@@ -280,8 +286,93 @@ def test_the_estimate() -> None:
     profile = Profile(1000, 1000, "float32")
     found = estimated(RasterStatistics(), [profile], workers=3, tile_pixels=10_000)
     assert (found.inputs, found.results, found.workers) == (4_000_000, 0, 3)
-    assert found.working_set == WORKER_BYTES + 4 * 4 * 10_000
+    # cells of 512 x 512 at most: here the tile itself
+    assert found.working_set == WORKER_BYTES + 10_000 * (4 + 8 * TEMPORARIES)
     assert found.beside_inputs == 3 * found.working_set
     assert "all of it in memory" in found.text(10**9)
     assert "what does not fit of the inputs" in found.text(found.beside_inputs + 1)
     assert "results go to files on disk" in found.text(1000)
+
+
+def test_the_estimate_counts_margins_and_what_functions_hold() -> None:
+    from eoscale_engine.filters.focal import FocalStatistics
+    from eoscale_engine.profile import Profile
+
+    # measured: 155 MB for one such block
+    focal = FocalStatistics(statistic="variance", radius=256)
+    found = estimated(focal, [Profile(1100, 1100, "float32")])
+    assert 155e6 < found.working_set - WORKER_BYTES < 310e6
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_parameter_may_be_no_finite_number(
+    client: EngineClient, image: str, tmp_path: Path, value: float
+) -> None:
+    output = str(tmp_path / "OUTPUT.tif")
+    asked = python_job("mean", image, output, keep="file", output_nodata=value)
+    asked["parameters"]["file"] = str(tmp_path / "mine.py")
+    (tmp_path / "mine.py").write_text("def mean(buffers, profiles, params): return buffers[0]\n")
+    client.run(asked)
+    result = gdal.Open(output)
+    nodata = result.GetRasterBand(1).GetNoDataValue()
+    assert nodata == value or (nodata != nodata and value != value)
+
+
+def test_what_json_cannot_say_is_refused_and_leaves_nothing(
+    client: EngineClient, image: str
+) -> None:
+    for value in (object(), [float("nan")]):
+        with pytest.raises(InputError, match="cannot be sent"):
+            client.run(job("rasterstatistics", image, percentiles=value))
+    assert client._engine is not None and not client._engine._inboxes
+
+
+def test_a_job_that_waits_for_another_one_inline_can_be_cancelled(
+    inline: EngineClient, image: str
+) -> None:
+    with inline._one_inline, pytest.raises(Cancelled):
+        inline.run(job("rasterstatistics", image), cancelled=lambda: True)
+
+
+def aligned_job(first: str, second: str, output: str) -> dict[str, Any]:
+    return {
+        "declaration": "bandmath",
+        "parameters": {"expressions": "im1b1 + im2b1"},
+        "inputs": {"INPUTS": [{"path": first}, {"path": second}]},
+        "outputs": {"OUTPUT": {"path": output, "keep": "file"}},
+        "align": "bilinear",
+    }
+
+
+def test_the_same_alignment_in_many_threads_and_once_more(
+    client: EngineClient, tmp_path: Path
+) -> None:
+    first, second = (
+        write_image(tmp_path / f"{step}.tif", side=200, step=step) for step in (10, 15)
+    )
+    for path in (first, second):
+        assigned = gdal.Open(path, gdal.GA_Update)
+        assigned.SetProjection(UTM)
+        del assigned
+    failures: list[EngineError] = []
+
+    def runs(number: int) -> None:
+        try:
+            for turn in range(5):
+                output = str(tmp_path / f"{number}-{turn}.tif")
+                client.run(aligned_job(first, second, output))
+        except EngineError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=runs, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failures
+    log: list[str] = []
+    client.run(
+        aligned_job(first, second, str(tmp_path / "again.tif")),
+        log=lambda _, text: log.append(text),
+    )
+    assert len([text for text in log if "in memory already" in text]) == 2

@@ -20,6 +20,7 @@ from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, Procedure, i
 from eoscale_engine.errors import Cancelled, GridError, InputError, OutputError, TileError
 from eoscale_engine.filters.copy import Copy
 from eoscale_engine.filters.focal import FocalStatistics
+from eoscale_engine.filters.gaussian import Gaussian
 from eoscale_engine.memory.folder import shared_memory_root
 from eoscale_engine.profile import Affine, Band, Profile
 from eoscale_engine.reductions.statistics import RasterStatistics
@@ -367,12 +368,12 @@ def test_progress_grows_and_messages_tell_the_plan() -> None:
     with EOContextManager(inline=True, tile_pixels=7, observer=observer) as context:
         key = filled(context)
         for _ in range(3):
-            [key] = context.filter(Copy(), key)
-        assert set(context.timings) == {"Copy"}
+            [key] = context.filter(Gaussian(sigma=0.2), key)
+        assert set(context.timings) == {"Gaussian blur"}
     assert percents == sorted(percents)
     assert 50 < percents[-1] <= 100
-    assert "7 x 6 pixels in 6 tile(s), margin 0, 1 worker(s)" in texts[0]
-    assert "Copy: 0.0" in texts[1]
+    assert "7 x 6 pixels in 12 tile(s), margin 1, 1 worker(s)" in texts[0]
+    assert "Gaussian blur: 0.0" in texts[1]
 
 
 def test_without_the_with_statement() -> None:
@@ -414,3 +415,38 @@ def test_a_script_that_never_ends_its_context_leaves_nothing_behind() -> None:
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, timeout=60)
     assert done.returncode == 7
     assert folders() == before
+
+
+def test_a_copy_of_a_masked_image_keeps_pixels_and_mask(tmp_path: Path) -> None:
+    path = str(tmp_path / "masked.tif")
+    made = gdal.GetDriverByName("GTiff").Create(path, 40, 30, 3, gdal.GDT_Byte)
+    pixels = np.full((3, 30, 40), 255, np.uint8)
+    made.WriteArray(pixels)
+    made.CreateMaskBand(gdal.GMF_PER_DATASET)
+    mask = np.full((30, 40), 255, np.uint8)
+    mask[5:8, 7:9] = 0
+    band = made.GetRasterBand(1)
+    band.GetMaskBand().WriteArray(mask)
+    del band, made
+    with EOContextManager(inline=True) as context:
+        key = context.open_raster(path)
+        [part] = context.filter(Copy(), key, extent=Window(2, 3, 20, 30))
+        assert (context.get_array(part) == 255).all()
+        assert context.profile(part).nodata is None
+        face = gdal.Open(context.publish(part))
+        band = face.GetRasterBand(1)
+        assert (band.GetMaskBand().ReadAsArray() == mask[2:22, 3:33]).all()
+
+
+def test_statistics_stand_an_outlier() -> None:
+    pixels = np.random.default_rng(1).random((600, 600), np.float32)
+    pixels[0, 0] = -32768
+    with EOContextManager(inline=True) as context:
+        key = context.create_image(Profile(600, 600, "float32"))
+        context.get_array(key)[:] = pixels
+        face = gdal.Open(context.publish(key))
+        band = face.GetRasterBand(1)
+        deviation = float(band.GetMetadataItem("STATISTICS_STDDEV"))
+        mean = float(band.GetMetadataItem("STATISTICS_MEAN"))
+    assert deviation == pytest.approx(pixels.std(dtype=np.float64), rel=1e-5)
+    assert mean == pytest.approx(pixels.mean(dtype=np.float64), rel=1e-5)

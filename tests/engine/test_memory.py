@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 import time
 import types
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from eoscale_engine.memory import free_memory
 from eoscale_engine.memory import images as memory_module
 from eoscale_engine.memory.folder import ImageFolder, make_folders, remove_stale_folders
 from eoscale_engine.memory.images import Mappings, Memory
+from eoscale_engine.memory.store import ImageStore
 from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import Window
 
@@ -486,3 +488,54 @@ def test_locks_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     engine.close()
     folder.close()
     assert not folder.path.exists()
+
+
+FORKING = """
+import os, sys
+from eoscale_engine.context import EOContextManager
+from eoscale_engine.service.client import EngineClient
+
+client = EngineClient()
+client._ready()
+with EOContextManager(2) as context:
+    key = context.create_image({"width": 10, "height": 10, "count": 1, "dtype": "uint8"})
+    folders = [client.folder, str(context._runs.store.memory.folder.path)]
+    child = os.fork()
+    if child == 0:
+        client.release(["none"])
+        client.close()
+        sys.exit(client._closed)
+    print(os.waitpid(child, 0)[1])
+    print([os.path.isdir(folder) for folder in folders], len(os.listdir(folders[1])))
+    print(context.get_array(key).sum())
+client.close()
+print([os.path.isdir(folder) for folder in folders])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_leaves_its_parents_images() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", FORKING], capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )  # fmt: skip
+    said = run.stdout.splitlines()
+    assert said == ["0", "[True, True] 2", "0", "[False, False]"], run.stdout + run.stderr
+
+
+def test_what_is_free_can_be_asked_while_others_allocate(
+    memory: Memory,
+) -> None:
+    store = ImageStore(memory, lambda raws: None)
+    asked = threading.Event()
+
+    def ask() -> None:
+        memory.available()
+        asked.set()
+
+    with store._lock:
+        thread = threading.Thread(target=ask)
+        thread.start()
+        assert not asked.wait(0.2)
+    thread.join(10)
+    assert asked.is_set()

@@ -172,6 +172,8 @@ def test_grids() -> None:
 def test_the_window_of_an_extent() -> None:
     assert window_of_extent(PROFILE, (500, 700, 800, 900)) == (0, 0, 20, 30)
     assert window_of_extent(PROFILE, (-1e9, -1e9, 1e9, 1e9)) == (0, 0, 20, 30)
+    no_place = replace(PROFILE, transform=None)
+    assert window_of_extent(no_place, (2, -5, 6, -1)) == (1, 2, 4, 4)
     assert window_of_extent(PROFILE, (520, 850, 540, 870)) == (3, 2, 2, 2)
     assert window_of_extent(PROFILE, (519, 849, 541, 871)) == (2, 1, 4, 4)
     # noise far below a pixel takes no further pixel

@@ -198,3 +198,29 @@ def test_jsonable_is_strict_and_exact() -> None:
     assert jsonable({"n": np.int64(3), "large": 2**70}) == {"n": 3, "large": 2**70}
     with pytest.raises(TypeError, match="complex"):
         jsonable(1j)
+
+
+def series_of(summary: Summary) -> dict[str, tuple[float, ...]]:
+    (chart,) = summary.charts
+    return {name: values for name, _, values in chart.series}
+
+
+def test_the_plot_shows_range_and_spread_of_each_band() -> None:
+    pixels = np.array([[[0, 0, 4, 4]], [[5, 5, 5, 5]]], "int16")
+    found = summary_of(pixels, bands=(Band(unit="m"), Band(unit="m")))
+    assert series_of(found) == {
+        "Maximum": (4, 5), "Mean + std. deviation": (4, 5), "Mean": (2, 5),
+        "Mean - std. deviation": (0, 5), "Minimum": (0, 5),
+    }  # fmt: skip
+    (chart,) = found.charts
+    assert (chart.kind, chart.y_label, chart.series[0][1]) == ("lines", "Value (m)", (1, 2))
+    assert summary_of(pixels[:1]).charts[0].kind == "bars"
+
+
+def test_the_plot_has_gaps_where_there_is_no_finite_number() -> None:
+    pixels = np.array([[[1, np.inf]], [[1, 1]]], "float32")
+    valid = np.array([[[True, True]], [[False, False]]])
+    series = series_of(summary_of(pixels, valid))
+    assert series["Minimum"][0] == series["Mean"][0] == 1
+    assert math.isnan(series["Maximum"][0])
+    assert all(math.isnan(values[1]) for values in series.values())

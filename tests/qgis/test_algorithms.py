@@ -17,6 +17,7 @@ from qgis.core import (
     QgsRasterLayer,
     QgsVectorLayer,
 )
+from qgis.PyQt.QtCore import QUrl
 
 from eoscale_engine.catalogue import declarations
 from eoscale_engine.errors import OutputError, TileError
@@ -65,7 +66,10 @@ def test_algorithms_are_complete(provider):
         assert re.fullmatch("[a-z0-9]+", algorithm.groupId())
         assert Path(algorithm.svgIconPath()).stem != "provider", algorithm.group()
         assert not algorithm.icon().isNull()
-        assert algorithm.helpUrl().endswith("#" + algorithm.name())
+        page, name = algorithm.helpUrl().split("#")
+        assert name == algorithm.name()
+        help_page = Path(QUrl(page).toLocalFile()).read_text(encoding="utf-8")
+        assert f'<h2 id="{name}">' in help_page
         text = algorithm.shortHelpString()
         assert not re.search(r"<[a-zA-Z/]|``|:\w+:`", text), algorithm.name()
         for parameter in algorithm.parameterDefinitions():
@@ -173,6 +177,57 @@ def test_a_band_that_is_not_there(provider, image):
     assert "layer 'image' has 1 band(s)" in refusal(
         "focalstatistics", INPUT=image, BANDS=[4], OUTPUT=TEMPORARY
     )
+
+
+def python_filter(images, tmp_path, **parameters):
+    code = tmp_path / "code.py"
+    code.write_text("def f(b, p, q):\n    return b[0]\n")
+    values = {"INPUTS": images, "FILE": str(code), "FUNCTION": "f", "OUTPUT": TEMPORARY}
+    return {**values, **parameters}
+
+
+@pytest.mark.parametrize(
+    ("given", "bands"), [("3,1", [3, 1]), (" 2 ; 1", [2, 1]), ("2", [2]), ("", None), (None, None)]
+)
+def test_bands_from_every_image(provider, engines, tmp_path, given, bands):
+    images = [write_image(tmp_path / f"{name}.tif", bands=3) for name in "ab"]
+    run("pythonfilter", **python_filter(images, tmp_path, BANDS=given))
+    job = engines[0].jobs[0]
+    assert [source["bands"] for source in job["inputs"]["INPUTS"]] == [bands, bands]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("1,x", "'1,x'. Write band numbers"),
+        ("1,,2", "Write band numbers"),
+        ("1 2", "Write band numbers"),
+        ("1,3", "layer 'few' has 2 band(s)"),
+        ("0", "Band 0 is not there"),
+    ],
+)
+def test_bands_that_cannot_be_from_every_image(provider, engines, tmp_path, given, words):
+    images = [write_image(tmp_path / "many.tif", bands=3)]
+    images.append(write_image(tmp_path / "few.tif", bands=2))
+    assert words in refusal("pythonfilter", **python_filter(images, tmp_path, BANDS=given))
+    assert not engines
+
+
+def test_band_math_names_its_bands_itself(provider):
+    def offers(name):
+        return provider.algorithm(name).parameterDefinition("BANDS") is not None
+
+    assert [offers(name) for name in ("bandmath", "pythonfilter", "pythonreduction")] == [
+        False, True, True,
+    ]  # fmt: skip
+
+
+def test_a_job_has_the_declarations_own_parameters_alone(provider):
+    recipes = [recipe_of(declaration) for declaration in declarations().values()]
+    for recipe in (*recipes, LOAD_INTO_MEMORY, SAVE_IMAGE):
+        sent = {*(item.name for item in recipe.parameters), *recipe.switches}
+        kind = declarations()[recipe.job]
+        assert sent == {field.name for field in dataclasses.fields(kind)}
 
 
 def test_a_path_that_is_no_raster(provider, tmp_path):

@@ -123,6 +123,21 @@ def test_the_plot_has_the_chart_s_points_and_escaped_names(tmp_path: Path) -> No
     assert shown == ("&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt; &amp; co",) * 2
 
 
+def plot_of(places: list[float]) -> dict[str, Any]:
+    series = [["Mean", places, places]]
+    labels = {"title": "Mean", "x_label": "Band", "y_label": "Value"}
+    return report._plot({**labels, "series": series, "kind": "lines"})
+
+
+def test_a_few_bands_are_marked_and_nothing_lies_between_them() -> None:
+    few, many = plot_of([1.0, 3.0]), plot_of(list(map(float, range(100))))
+    assert few["data"][0]["mode"] == "lines+markers"
+    assert few["layout"]["xaxis"]["tickvals"] == [1.0, 3.0]
+    assert many["data"][0]["mode"] == "lines"
+    assert "tickvals" not in many["layout"]["xaxis"]
+    assert "tickvals" not in plot_of([0.5, 1.5])["layout"]["xaxis"]
+
+
 def test_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     report.write_report(summary(), tmp_path / "r.html", CONTEXT)
     page = Page(tmp_path / "r.html")
