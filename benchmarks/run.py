@@ -244,9 +244,11 @@ def report(rows: list[Row], size: int) -> str:
         "",
         setting,
         "",
-        "Where a row says *once, as a script does*, a new process calls the function one time, on "
-        "memory that the system had at rest; first use of a page is most of its cost. The engine "
-        "works in blocks on pages that its workers keep.",
+        (
+            "Where a row says *once, as a script does*, a new process calls the function one time, "
+            "on memory that the system had at rest: first use of a page is most of its cost. The "
+            "engine works in blocks, on pages that its workers keep."
+        ),
         "",
         "| what | ours | compared with | times as fast | target | |",
         "|---|---|---|---|---|---|",
