@@ -11,8 +11,10 @@ Needs the packages ``xvfb`` and ``xauth``.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess  # nosec B404
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(os.environ["EOSCALE_ROOT"] if "EOSCALE_ROOT" in os.environ else __file__)
@@ -46,6 +48,10 @@ def inside() -> None:
     from qgis.PyQt.QtWidgets import QDialog, QDockWidget, QTreeView, QWidget
     from qgis.utils import iface, loadPlugin, plugins, startPlugin
 
+    # where any user may have it: the paths show in the pictures
+    shown = Path(tempfile.mkdtemp(prefix="scene-"))
+    for name in ("sample_optical.tif", "sample_elevation.tif"):
+        shutil.copy(SCENE / name, shown)
     window = iface.mainWindow()
 
     def wait(seconds: float) -> None:
@@ -80,8 +86,8 @@ def inside() -> None:
         for dialog in window.findChildren(QDialog):
             dialog.reject()
         window.resize(1600, 1000)
-        optical = QgsRasterLayer(str(SCENE / "sample_optical.tif"), "scene")
-        elevation = QgsRasterLayer(str(SCENE / "sample_elevation.tif"), "elevation")
+        optical = QgsRasterLayer(str(shown / "sample_optical.tif"), "scene")
+        elevation = QgsRasterLayer(str(shown / "sample_elevation.tif"), "elevation")
         QgsProject.instance().addMapLayer(elevation)
         toolbox = window.findChild(QDockWidget, "ProcessingToolbox")
         toolbox.show()
@@ -109,7 +115,7 @@ def inside() -> None:
         until(lambda: not iface.mapCanvas().isDrawing())
         picture("memory-layer")
 
-        endless = ROOT / "build" / "endless.py"
+        endless = shown / "endless.py"
         endless.write_text("def f(b, p, q):\n    while True:\n        pass\n", encoding="utf-8")
         running = dialog_of(
             "pythonfilter", {"INPUTS": [elevation.id()], "FILE": str(endless), "FUNCTION": "f"}
@@ -134,6 +140,7 @@ def inside() -> None:
             traceback.print_exc()
         finally:
             QgsProject.instance().clear()
+            shutil.rmtree(shown, ignore_errors=True)
             os.sync()
             QTimer.singleShot(0, QgsApplication.instance().quit)
 

@@ -143,13 +143,15 @@ class PipelineImages:
         # the same alignment has the same name, so that it is found in memory the next time
         state = file.signature or file.described
         described = repr(
-            (file.path, state, file.bands, like.crs, like.transform, like.shape, resampling)
+            (file.path, state, file.bands, file.profile.crs, like.crs, like.transform, like.shape)
         )
-        name = "aligned-" + hashlib.sha256(described.encode()).hexdigest()[:16] + ".vrt"
+        digest = hashlib.sha256((described + resampling).encode()).hexdigest()[:16]
+        name = f"aligned-{digest}.vrt"
         vrt = str(self._runs.store.memory.folder.path / name)
         with _ALIGNING:  # another run may be reading it: what is there stays as it is
             if not os.path.exists(vrt):
-                aligned(file.path, file.bands, like, resampling, vrt)
+                crs = file.profile.crs
+                aligned(file.path, file.bands, like, resampling, vrt, crs=crs)
         self._log(f"'{entry.label}' is aligned to the first image ({resampling}).")
         entry.source = open_raster_file(vrt, label=entry.label)
         return key

@@ -23,7 +23,13 @@ RESAMPLINGS = {"nearest": "near", "bilinear": "bilinear", "cubic": "cubic", "ave
 
 
 def aligned(
-    path: str, bands: Optional[Sequence[int]], like: Profile, resampling: str, vrt_path: str
+    path: str,
+    bands: Optional[Sequence[int]],
+    like: Profile,
+    resampling: str,
+    vrt_path: str,
+    *,
+    crs: Optional[CRS] = None,
 ) -> None:
     """Write a VRT in which bands of an image lie pixel on pixel on the grid of ``like``.
 
@@ -43,6 +49,8 @@ def aligned(
         One of :data:`RESAMPLINGS`.
     vrt_path : str
         Where the VRT is written.
+    crs : CRS, optional
+        In place of the file's.
 
     Raises
     ------
@@ -54,6 +62,8 @@ def aligned(
             f"Unknown resampling '{resampling}'. Use one of: {', '.join(RESAMPLINGS)}."
         )
     file = open_raster_file(path, bands)
+    if crs is not None:
+        file = replace(file, profile=replace(file.profile, crs=crs))
     if like.crs is None or like.transform is None:
         raise InputError(f"{path} cannot be aligned: the first image has no CRS or geotransform.")
     if not (

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from osgeo import gdal
+from osgeo import gdal, osr
 
 from eoscale_engine.callable_work import Tile
 from eoscale_engine.context import EOContextManager, Observer
@@ -22,7 +22,7 @@ from eoscale_engine.filters.copy import Copy
 from eoscale_engine.filters.focal import FocalStatistics
 from eoscale_engine.filters.gaussian import Gaussian
 from eoscale_engine.memory.folder import shared_memory_root
-from eoscale_engine.profile import Affine, Band, Profile
+from eoscale_engine.profile import CRS, Affine, Band, Profile
 from eoscale_engine.reductions.statistics import RasterStatistics
 from eoscale_engine.tiling import Window
 
@@ -450,3 +450,31 @@ def test_statistics_stand_an_outlier() -> None:
         mean = float(band.GetMetadataItem("STATISTICS_MEAN"))
     assert deviation == pytest.approx(pixels.std(dtype=np.float64), rel=1e-5)
     assert mean == pytest.approx(pixels.mean(dtype=np.float64), rel=1e-5)
+
+
+def test_an_assigned_crs_holds_for_alignment(tmp_path: Path) -> None:
+    def written(name: str, size: int, cell: float, epsg: int) -> str:
+        path = str(tmp_path / name)
+        made = gdal.GetDriverByName("GTiff").Create(path, size, size, 1, gdal.GDT_Float32)
+        made.SetGeoTransform((500000, cell, 0, 4600000, 0, -cell))
+        if epsg:
+            made.SetProjection(crs_of(epsg).wkt)
+        made.WriteArray(np.arange(size * size, dtype=np.float32).reshape(size, size))
+        return path
+
+    fine, coarse = written("fine.tif", 8, 10, 32631), written("coarse.tif", 4, 20, 0)
+    with EOContextManager(inline=True) as context:
+        first, other = context.describe(fine), context.describe(coarse)
+        with pytest.raises(InputError, match="no CRS"):
+            context.align(other, first, "nearest")
+        context.assign_crs(other, crs_of(32631))
+        other = context.align(other, first, "nearest")
+        context.load(other)
+        wanted = np.arange(16).reshape(4, 4).repeat(2, axis=0).repeat(2, axis=1)
+        assert (context.get_array(other)[0] == wanted).all()
+
+
+def crs_of(epsg: int) -> CRS:
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(epsg)
+    return CRS(reference.ExportToWkt())
