@@ -26,6 +26,7 @@ from eoscale_engine.pipeline.images import Entry, PipelineImages
 from eoscale_engine.pipeline.planning import Keys, area_of, check_grids, keys_by_role
 from eoscale_engine.pipeline.runs import Cuts, Observer, Resources, Runs
 from eoscale_engine.pipeline.views import windowed
+from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.options import WriteOptions
 from eoscale_engine.raster_files.writing import check_target, write_raster
 from eoscale_engine.tile_work.block_reading import Inputs
@@ -206,20 +207,20 @@ class EOContextManager(PipelineImages, Engine):
     ) -> Any:
         """Run a procedure on images; returns its output images' keys, or its summary.
 
-        With an ``extent`` the procedure sees that part of the images only.
+        With an ``extent`` the procedure sees that part of the images only, save in the margins of
+        filters (see :class:`Engine`). A pair is images and summary, of those that give both.
         """
         self._inputs(procedure, images)
         before = set(self._entries)
-        made: Any = None
+        kept = before
         try:
             roles: Mapping[str, Sequence[str]] = keys_by_role(procedure, images)
-            if extent is not None:
-                roles = {
-                    role: [self._crop(key, extent) for key in keys] for role, keys in roles.items()
-                }
-            made = procedure.run(roles, self)
+            engine = self if extent is None else _Part(self, extent)
+            made = procedure.run(roles, engine)
+            results = made[0] if isinstance(made, tuple) else made
+            if isinstance(results, list):
+                kept = before.union(results)
         finally:
-            kept = before.union(made) if isinstance(made, list) else before
             for key in set(self._entries) - kept:
                 self.release(key)
         return made
@@ -250,6 +251,15 @@ class EOContextManager(PipelineImages, Engine):
                 statistics=self._entry(key).statistics, threads=self.nb_workers, progress=progress,
             )  # fmt: skip
 
+    def crop(self, key: str, extent: Window) -> str:
+        """An image of a part of another: a view in memory, or what is read of it from its file."""
+        source, label = self._entry(key).source, self._entry(key).label
+        area = area_of(source.profile, extent)
+        if isinstance(source, Image):
+            return self._add(Entry(self._runs.store.retain(windowed(source, area)), label))
+        result = copy_image(self._runs, source, extent=area)
+        return self._add(Entry(result.image, label, writable=True, statistics=result.statistics))
+
     # ---- inside
 
     def _stays_here(self, declaration: Declaration) -> bool:
@@ -279,11 +289,48 @@ class EOContextManager(PipelineImages, Engine):
             for item in declaration.inputs
         )
 
-    def _crop(self, key: str, extent: Window) -> str:
-        """A view of a part of an image, or what is read of it from its file."""
-        source, label = self._entry(key).source, self._entry(key).label
-        area = area_of(source.profile, extent)
-        if isinstance(source, Image):
-            return self._add(Entry(self._runs.store.retain(windowed(source, area)), label))
-        result = copy_image(self._runs, source, extent=area)
-        return self._add(Entry(result.image, label, writable=True, statistics=result.statistics))
+
+class _Part(Engine):
+    """What a procedure with an extent gets: a part of the images that it was given.
+
+    Those that it makes are of the extent's size already.
+    """
+
+    def __init__(self, context: EOContextManager, extent: Window) -> None:
+        self._context = context
+        self._extent = extent
+        self._crops: dict[str, str] = {}
+        self._made: set[str] = set()
+
+    def filter(self, declaration: ImageFilter, images: Mapping[str, Sequence[str]]) -> list[str]:
+        """On input images alone, with their real pixels beyond the extent; else on their crops."""
+        if self._made.isdisjoint(key for keys in images.values() for key in keys):
+            made = self._context.filter(declaration, images, extent=self._extent)
+        else:
+            made = self._context.filter(declaration, self._cropped(images))
+        self._made.update(made)
+        return made
+
+    def reduce(self, declaration: Reduction, images: Mapping[str, Sequence[str]]) -> Any:
+        """Of the extent's pixels."""
+        return self._context.reduce(declaration, self._cropped(images))
+
+    def profile(self, key: str) -> Profile:
+        """Of an image's part in the extent."""
+        profile = self._context.profile(key)
+        return profile if key in self._made else profile.cropped(*area_of(profile, self._extent))
+
+    def release(self, key: str) -> None:
+        """Give back an image that the procedure made."""
+        self._made.discard(key)
+        self._context.release(key)
+
+    def _cropped(self, images: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        return {role: [self._crop(key) for key in keys] for role, keys in images.items()}
+
+    def _crop(self, key: str) -> str:
+        if key in self._made:
+            return key
+        if key not in self._crops:
+            self._crops[key] = self._context.crop(key, self._extent)
+        return self._crops[key]

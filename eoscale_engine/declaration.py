@@ -10,120 +10,38 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import (
-    Any,
-    ClassVar,
-    Optional,
-    SupportsIndex,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Optional, SupportsIndex, Union, get_type_hints
 
 import numpy as np
 
 from eoscale_engine.callables import rebuilt, reference_to
 from eoscale_engine.errors import InputError
+from eoscale_engine.parameters import Parameter, parameter, parameter_of
 from eoscale_engine.profile import Profile
+from eoscale_engine.styles import Style
 from eoscale_engine.tiling import Window
 
-# ---------------------------------------------------------------- parameters
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One field of a declaration, as dialogs, headless commands and docs need it.
-
-    ``kind`` is one of ``integer``, ``number``, ``boolean``, ``choice``, ``text``, ``expression``
-    (text of several lines), ``json``, ``file`` (an existing file, its ending in ``suffix``).
-    """
-
-    name: str
-    kind: str
-    label: str
-    help: str
-    default: Any
-    optional: bool = False
-    minimum: Optional[float] = None
-    maximum: Optional[float] = None
-    choices: tuple[str, ...] = ()
-    unit: str = ""
-    suffix: str = ""
-    advanced: bool = False
-
-    def checked(self, value: Any, owner: str) -> Any:
-        """The value in the parameter's type; an :class:`InputError` where it does not fit."""
-        if value is None:
-            if self.optional:
-                return None
-            raise InputError(f"{owner}: '{self.label}' needs a value.")
-        try:
-            if self.kind == "integer":
-                if float(value) != int(value):
-                    raise ValueError
-                value = int(value)
-            elif self.kind == "number":
-                value = float(value)
-            elif self.kind == "boolean":
-                value = bool(value)
-            elif not isinstance(value, str):
-                raise ValueError
-        except (TypeError, ValueError, OverflowError):
-            raise InputError(f"{owner}: '{self.label}' cannot be {value!r}.") from None
-        if self.choices and value not in self.choices:
-            raise InputError(
-                f"{owner}: '{self.label}' cannot be '{value}'. Use one of: "
-                + ", ".join(self.choices) + "."
-            )  # fmt: skip
-        if self.kind in ("integer", "number"):
-            low, high = self.minimum, self.maximum
-            if not ((low is None or value >= low) and (high is None or value <= high)):
-                limits = f"at least {low:g}" if low is not None else ""
-                limits += " and " if low is not None and high is not None else ""
-                limits += f"at most {high:g}" if high is not None else ""
-                raise InputError(f"{owner}: '{self.label}' is {value:g}; it must be {limits}.")
-        return value
-
-
-def parameter(
-    default: Any = MISSING,
-    *,
-    help: str,  # noqa: A002 - the field's own word
-    label: str = "",
-    minimum: Optional[float] = None,
-    maximum: Optional[float] = None,
-    choices: Sequence[str] = (),
-    unit: str = "",
-    kind: str = "",
-    suffix: str = "",
-    advanced: bool = False,
-) -> Any:
-    """A field of a declaration. Its type is the annotation's; ``kind`` refines text.
-
-    See :class:`Parameter`.
-    """
-    metadata = {
-        "help": help, "label": label, "minimum": minimum, "maximum": maximum,
-        "choices": tuple(choices), "unit": unit, "kind": kind, "suffix": suffix,
-        "advanced": advanced,
-    }  # fmt: skip
-    return field(default=default, metadata=metadata)
-
-
-_KINDS = {int: "integer", float: "number", bool: "boolean", str: "text"}
-
-
-def _parameter_of(item: Field[Any], hint: Any) -> Parameter:
-    options = dict(item.metadata)
-    optional = get_origin(hint) is Union and type(None) in get_args(hint)
-    plain = next(kind for kind in get_args(hint) if kind is not type(None)) if optional else hint
-    options["kind"] = options["kind"] or ("choice" if options["choices"] else _KINDS[plain])
-    options["label"] = options["label"] or item.name.replace("_", " ").capitalize()
-    default = None if item.default is MISSING else item.default
-    return Parameter(name=item.name, default=default, optional=optional, **options)
-
+__all__ = [
+    "Block",
+    "Blocks",
+    "Chart",
+    "Declaration",
+    "Engine",
+    "ImageFilter",
+    "Input",
+    "Output",
+    "Parameter",
+    "Partial",
+    "Pixels",
+    "Procedure",
+    "Reduction",
+    "Summary",
+    "Table",
+    "image",
+    "images",
+    "parameter",
+]
 
 # ---------------------------------------------------------------- inputs and outputs
 
@@ -143,9 +61,17 @@ class Input:
     band_choice: bool = True
 
 
-def image(role: str = "INPUT", *, label: str = "", help: str = "", optional: bool = False) -> Input:  # noqa: A002
+def image(
+    role: str = "INPUT",
+    *,
+    label: str = "",
+    help: str = "",  # noqa: A002 - the field's own word
+    optional: bool = False,
+    band_choice: bool = True,
+) -> Input:
     """One image in a role."""
-    return Input(role, label or role.capitalize() + " image", help, many=False, optional=optional)
+    label = label or role.capitalize() + " image"
+    return Input(role, label, help, many=False, optional=optional, band_choice=band_choice)
 
 
 def images(
@@ -305,7 +231,7 @@ class Declaration(ABC):
     def parameters(cls) -> tuple[Parameter, ...]:
         """The declaration's parameters, in order."""
         hints = get_type_hints(cls)
-        return tuple(_parameter_of(item, hints[item.name]) for item in fields(cls))  # type: ignore[arg-type]
+        return tuple(parameter_of(item, hints[item.name]) for item in fields(cls))  # type: ignore[arg-type]
 
     @classmethod
     def summary(cls) -> str:
@@ -341,6 +267,14 @@ class Declaration(ABC):
                         f"{self.label or type(self).__name__} does not take {profile.dtype} pixels "
                         f"({which}). Convert the image first, a complex one to amplitude or phase."
                     )
+        bands = [item for item in self.parameters() if item.kind == "band"]
+        for item in bands:
+            number, found = getattr(self, item.name), inputs.get(item.role, ())
+            if number is not None and found and number > found[0].count:
+                raise InputError(
+                    f"{self.label}: '{item.label}' is band {number}, but the image has "
+                    f"{found[0].count} band(s) ({item.role})."
+                )
 
 
 class ImageFilter(Declaration):
@@ -372,6 +306,18 @@ class ImageFilter(Declaration):
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """The profile of each output image. Where ``nodata`` is None the engine picks one."""
         return [inputs[0]]
+
+    def styles(self) -> Sequence[Optional[Style]]:
+        """How QGIS draws each output at first; nothing for its own default."""
+        return ()
+
+    def farthest(self, side: int) -> Optional[np.ndarray]:
+        """Pixels ``(2, side, side)``, for tests, that show that no smaller margin will do.
+
+        For a margin that is a bound which few images reach: where the outermost ring of these
+        pixels is invalid, the core of 3 x 3 in the middle has another result. None: any image's.
+        """
+        return None
 
     @abstractmethod
     def apply(self, blocks: Blocks) -> Union[Pixels, list[Pixels]]:
@@ -410,7 +356,11 @@ class Reduction(Declaration):
 
 
 class Engine(ABC):
-    """What a procedure may ask of the engine. Images are the engine's handles."""
+    """What a procedure may ask of the engine. Images are the engine's handles.
+
+    With an extent, reductions see its pixels only, and so does all that looks at an image that the
+    procedure made; a filter of input images has their real pixels beyond it in its margin.
+    """
 
     @abstractmethod
     def filter(self, declaration: ImageFilter, images: Mapping[str, Sequence[Any]]) -> list[Any]:
@@ -434,7 +384,17 @@ class Procedure(Declaration):
 
     outputs: ClassVar[tuple[Output, ...]] = ()
     numbers: ClassVar[tuple[tuple[str, str], ...]] = ()
+    reports: ClassVar[bool] = False
+    """Whether a procedure with output images gives a :class:`Summary` too."""
+
+    def styles(self) -> Sequence[Optional[Style]]:
+        """How QGIS draws each output at first; nothing for its own default."""
+        return ()
 
     @abstractmethod
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
-        """Returns the list of output images (as ``outputs`` says), or a :class:`Summary`."""
+        """The output images, in a list as ``outputs`` says (None: not made), or a
+        :class:`Summary`, or both, as a pair, if it ``reports``.
+
+        What else is left of what it made is released.
+        """

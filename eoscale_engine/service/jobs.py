@@ -76,7 +76,8 @@ def run_job(
             summary = context.reduce(declaration, roles, extent=extent)
         elif isinstance(declaration, Procedure):
             found = context.run(declaration, roles, extent=extent)
-            made, summary = (found, None) if isinstance(found, list) else ([], found)
+            pair = (found, None) if isinstance(found, list) else ([], found)
+            made, summary = found if isinstance(found, tuple) else pair
         outcome = Outcome({"images": {}, "summary": None if summary is None else jsonable(summary)})
         try:
             for output, key in zip(getattr(declaration, "outputs", ()), made):

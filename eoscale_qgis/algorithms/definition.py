@@ -138,7 +138,9 @@ def _values_out(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
         return
     table = QgsProcessing.SourceType.TypeVector
     yield described(
-        QgsProcessingParameterFeatureSink("OUTPUT", "Table", table, None, True),
+        QgsProcessingParameterFeatureSink(
+            recipe.table, "Table", table, None, True, not recipe.outputs
+        ),
         "A table layer with the values.",
     )
     yield described(

@@ -120,9 +120,9 @@ def deliver_summary(
     """Write the table, the JSON file and the report that were asked for; those and the numbers."""
     made: dict[str, Any] = dict(numbers_of(summary, recipe.numbers))
     if summary["tables"]:
-        table = write_table(algorithm, "OUTPUT", summary["tables"][0], values, context)
+        table = write_table(algorithm, recipe.table, summary["tables"][0], values, context)
         if table is not None:
-            made["OUTPUT"] = table
+            made[recipe.table] = table
     json_path = algorithm.parameterAsFileOutput(values, "OUTPUT_JSON", context)
     if json_path:
         write_json(summary, json_path)

@@ -8,10 +8,12 @@ from typing import Any, Optional
 from qgis.core import (
     QgsProcessingAlgorithm,
     QgsProcessingContext,
+    QgsProcessingParameterBand,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterEnum,
     QgsProcessingParameterFile,
+    QgsProcessingParameterMatrix,
     QgsProcessingParameterNumber,
     QgsProcessingParameterString,
 )
@@ -63,11 +65,29 @@ def definition_of(item: Parameter) -> QgsProcessingParameterDefinition:
         # An empty path and no path are the same here, but only None passes as a default.
         default = item.default or None
         definition = QgsProcessingParameterFile(name, label, behavior, suffix, default, optional)
+    elif item.kind == "band":
+        definition = QgsProcessingParameterBand(name, label, item.default, item.role, optional)
+    elif item.kind == "table":
+        cells = ["" if cell is None else cell for row in item.default or () for cell in row]
+        definition = QgsProcessingParameterMatrix(
+            name, label, 1, False, list(item.columns), cells, optional
+        )
     else:
-        several_lines = item.kind in ("expression", "json")
-        empty = optional or item.default == ""
-        definition = QgsProcessingParameterString(name, label, item.default, several_lines, empty)
+        several_lines = item.kind in ("expression", "json", "matrix")
+        empty = optional or item.default in ("", ())
+        definition = QgsProcessingParameterString(
+            name, label, as_text(item.default), several_lines, empty
+        )
     return described(definition, item.help, advanced=item.advanced)
+
+
+def as_text(value: Any) -> Any:
+    """A default as it is typed: numbers separated by commas, rows by semicolons."""
+    if not isinstance(value, tuple):
+        return value
+    if value and isinstance(value[0], tuple):
+        return "; ".join(" ".join(f"{cell:g}" for cell in row) for row in value)
+    return ", ".join(f"{number:g}" for number in value)
 
 
 def with_chosen_texts(
@@ -102,6 +122,8 @@ def values_of(
         "boolean": algorithm.parameterAsBool,
         "choice": algorithm.parameterAsEnumString,
         "file": algorithm.parameterAsFile,
+        "band": algorithm.parameterAsInt,
+        "table": algorithm.parameterAsMatrix,
     }
     values = {}
     for item in items:

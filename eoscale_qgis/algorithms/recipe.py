@@ -32,7 +32,7 @@ class Recipe:
     target : {"any", "memory", "file"}
         Where results may go: ``memory`` refuses a file, ``file`` writes one even if temporary.
     summary : bool
-        Whether the result is values: a table, JSON, a report and numbers, in place of images.
+        Whether there are values: a table, JSON, a report and numbers, in place of images or too.
     switches : tuple of str
         Fields of the declaration named as its optional outputs, which say whether those are made.
         No parameters here: the destination says it.
@@ -58,6 +58,11 @@ class Recipe:
     def group_id(self) -> str:
         """The group's name in lowercase ASCII; also the name of its icon."""
         return re.sub(r"[^a-z0-9]", "", self.group.lower())
+
+    @property
+    def table(self) -> str:
+        """The name of the output table."""
+        return "OUTPUT_TABLE" if self.outputs else "OUTPUT"
 
     @property
     def takes_several(self) -> bool:
@@ -88,7 +93,8 @@ def recipe_of(declaration: type[Declaration]) -> Recipe:
         parameters=tuple(item for item in parameters if item.name.upper() not in places),
         switches=tuple(item.name for item in parameters if item.name.upper() in places),
         numbers=getattr(declaration, "numbers", ()),
-        summary=issubclass(declaration, (Reduction, Procedure)) and not outputs,
+        summary=issubclass(declaration, (Reduction, Procedure))
+        and (not outputs or getattr(declaration, "reports", False)),
         declaration=declaration,
     )
 

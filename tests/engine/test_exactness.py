@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -20,7 +21,14 @@ from osgeo import gdal
 
 from eoscale_engine.catalogue import declarations
 from eoscale_engine.context import EOContextManager, Resources
-from eoscale_engine.declaration import Block, Blocks, Declaration, ImageFilter, Reduction
+from eoscale_engine.declaration import (
+    Block,
+    Blocks,
+    Declaration,
+    ImageFilter,
+    Procedure,
+    Reduction,
+)
 from eoscale_engine.errors import InputError
 from eoscale_engine.memory.folder import make_folders
 from eoscale_engine.memory.images import Memory
@@ -46,7 +54,7 @@ def kinds(base: type[Declaration]) -> Iterator[type[Declaration]]:
     declarations()  # imports them all
     for kind in base.__subclasses__():
         yield from kinds(kind)
-        own = kind.__module__.startswith(("eoscale_engine.filters", "eoscale_engine.reductions"))
+        own = kind.__module__.startswith("eoscale_engine.")
         if own and is_dataclass(kind) and not inspect.isabstract(kind):
             yield kind
 
@@ -59,21 +67,19 @@ def cases(base: type[Declaration]) -> list[Any]:
     ]
 
 
-FILTERS, REDUCTIONS = cases(ImageFilter), cases(Reduction)
+FILTERS, REDUCTIONS, PROCEDURES = cases(ImageFilter), cases(Reduction), cases(Procedure)
 WITH_INPUTS = [case for case in FILTERS if case.values[0].inputs]
 WITH_MARGIN = [case for case in WITH_INPUTS if case.values[0].margin]
 filters = pytest.mark.parametrize("declaration", FILTERS)
 filters_of_images = pytest.mark.parametrize("declaration", WITH_INPUTS)
 reductions = pytest.mark.parametrize("declaration", REDUCTIONS)
+procedures = pytest.mark.parametrize("declaration", [c for c in PROCEDURES if c.values[0].inputs])
 
 
 def test_every_declaration_is_here() -> None:
-    tested = {case.values[0].name for case in FILTERS + REDUCTIONS}
-    named = {
-        name for name, kind in declarations().items() if issubclass(kind, (ImageFilter, Reduction))
-    }
-    assert len(named) > 5
-    assert named <= tested
+    tested = {case.values[0].name for case in FILTERS + REDUCTIONS + PROCEDURES}
+    assert len(declarations()) > 5
+    assert set(declarations()) <= tested
 
 
 # ---------------------------------------------------------------- images
@@ -132,6 +138,12 @@ def pictures(
 
 def supported(declaration: Declaration) -> list[str]:
     return [dtype for dtype in DTYPES if np.dtype(dtype).kind in declaration.dtype_kinds]
+
+
+def usual(declaration: Declaration) -> list[str]:
+    """A float type where it is taken, and a small integer."""
+    taken = supported(declaration)
+    return [name for name in ("float32", "uint8") if name in taken]
 
 
 # ---------------------------------------------------------------- the filter on the whole image
@@ -328,7 +340,7 @@ def test_any_cut_gives_what_the_whole_image_gives(
 def test_any_workers_from_memory_and_from_a_file(
     declaration: Any, engines: dict[str, Resources], tmp_path: Path
 ) -> None:
-    for dtype in ("float32", "uint8"):
+    for dtype in usual(declaration):
         images = [
             replace(image, profile=image.profile.with_nodata(image.profile.nodata))
             for image in pictures(declaration, dtype, 83, 131, holes=0.05)
@@ -364,7 +376,7 @@ def test_every_dtype_and_nothing_valid(declaration: Any, engines: dict[str, Reso
 def test_images_smaller_than_the_margin(
     declaration: Any, size: tuple[int, int], engines: dict[str, Resources]
 ) -> None:
-    for dtype in ("float32", "int16"):
+    for dtype in usual(declaration):
         for holes in (0.0, 0.4, 1.0):
             images = pictures(declaration, dtype, *size, seed=5, holes=holes)
             got = filtered(engines["inline"], declaration, images, tile_pixels=1, block_bytes=1)
@@ -377,7 +389,12 @@ def test_one_pixel_of_margin_less_gives_another_result(declaration: Any) -> None
     """What stands in the outermost ring of the margin changes the result on the core."""
     margin = declaration.margin
     side = 3 + 2 * margin
-    images = pictures(declaration, "float32", side, side, seed=1, nodata=False)
+    dtype = usual(declaration)[0]
+    images = pictures(declaration, dtype, side, side, seed=1, nodata=False)
+    special = declaration.farthest(side)
+    if special is not None:
+        images = [replace(image, pixels=special.astype(dtype)) for image in images]
+    large = 1e7 if dtype == "float32" else np.iinfo(dtype).max
     core = Window(margin, margin, 3, 3)
     ring = np.ones((2, side, side), bool)
     ring[:, 1:-1, 1:-1] = False
@@ -389,7 +406,12 @@ def test_one_pixel_of_margin_less_gives_another_result(declaration: Any) -> None
             if change is not None:
                 pixels[ring] = change
             blocks.append(Block(pixels, valid, image.profile, core, (margin,) * 4))
-        made = declaration.apply(Blocks(core, {declaration.inputs[0].role: blocks}))
+        remaining = iter(blocks)
+        roles = {
+            item.role: [next(remaining) for _ in range(2 if item.many else 1)]
+            for item in declaration.inputs
+        }
+        made = declaration.apply(Blocks(core, roles))
         parts = made if isinstance(made, list) else [made]
         return [
             np.where(True if where is None else where, found, 0).tobytes()
@@ -397,7 +419,7 @@ def test_one_pixel_of_margin_less_gives_another_result(declaration: Any) -> None
             for found, where in parts
         ]
 
-    assert result(1e7) != result() or result(valid=~ring) != result()
+    assert result(large) != result() or result(valid=~ring) != result()
 
 
 # ---------------------------------------------------------------- reductions
@@ -474,10 +496,72 @@ def assert_close(one: Any, two: Any) -> None:
             assert a == b
 
 
+# ---------------------------------------------------------------- procedures
+
+
+def procured(
+    resources: Resources, declaration: Any, images: Images, extent: Any = None, **cuts: Any
+) -> tuple[list[Picture], Any]:
+    """The images and the summary of a procedure."""
+    with EOContextManager(resources=resources, **cuts) as context:
+        made = context.run(declaration, keys_of(context, images), extent=extent)
+        keys, summary = made if isinstance(made, tuple) else (made, None)
+        if not isinstance(keys, list):
+            return [], keys
+        found = [(context.get_array(key).copy(), context.profile(key)) for key in keys if key]
+        return [Picture(*pair) for pair in found], summary
+
+
+@procedures
+def test_a_procedure_is_the_same_for_any_workers(
+    declaration: Any, engines: dict[str, Resources], tmp_path: Path
+) -> None:
+    for dtype in usual(declaration):
+        images = [
+            replace(image, profile=image.profile.with_nodata(image.profile.nodata))
+            for image in pictures(declaration, dtype, 130, 610, holes=0.05)
+        ]
+        files = [
+            written(image, tmp_path / f"{dtype}-{number}.tif", ("TILED=YES", "COMPRESS=DEFLATE"))
+            for number, image in enumerate(images)
+        ]
+        for extent in (None, Window(30, 77, 61, 502)):
+            first, values = procured(engines["inline"], declaration, images, extent)
+            for other, numbers in (
+                procured(engines["1"], declaration, images, extent, **SQUARES),
+                procured(engines["2"], declaration, files, extent, **STRIPS),
+                procured(engines["5"], declaration, images, extent, **STRIPS),
+            ):
+                assert same(other, first)
+                assert list(map(repr, values_in(numbers))) == list(map(repr, values_in(values)))
+
+
+@procedures
+def test_a_procedure_on_every_dtype_and_size(
+    declaration: Any, engines: dict[str, Resources]
+) -> None:
+    for dtype in supported(declaration):
+        for size in ((1, 1), (1, 9), (9, 1), (12, 17)):
+            for holes in (0.0, 0.3, 1.0):
+                images = pictures(declaration, dtype, *size, seed=2, holes=holes)
+                if size != (12, 17) or holes == 1.0:  # too little to compute from is refused
+                    with suppress(InputError):
+                        procured(engines["inline"], declaration, images, tile_pixels=20)
+                    continue
+                first, values = procured(engines["inline"], declaration, images)
+                other, numbers = procured(engines["inline"], declaration, images, tile_pixels=20)
+                assert same(other, first)
+                assert list(map(repr, values_in(numbers))) == list(map(repr, values_in(values)))
+
+
 # ---------------------------------------------------------------- what is refused
 
 
-REFUSING = [c for c in WITH_INPUTS + REDUCTIONS if "c" not in c.values[0].dtype_kinds]
+REFUSING = [
+    c
+    for c in FILTERS + REDUCTIONS + PROCEDURES
+    if c.values[0].inputs and "c" not in c.values[0].dtype_kinds
+]
 
 
 @pytest.mark.parametrize("declaration", REFUSING)
@@ -489,7 +573,11 @@ def test_other_dtypes_are_refused_with_nothing_left(
     for dtype in refused:
         with EOContextManager(resources=engines["inline"]) as context:
             keys = keys_of(context, pictures(declaration, dtype, 4, 5))
-            work = context.filter if isinstance(declaration, ImageFilter) else context.reduce
+            kinds_of_work = {ImageFilter: context.filter, Reduction: context.reduce}
+            work: Any = next(
+                (work for kind, work in kinds_of_work.items() if isinstance(declaration, kind)),
+                context.run,
+            )
             with pytest.raises(InputError, match=dtype):
                 work(declaration, keys)
             assert sorted(context._entries) == sorted(keys)
