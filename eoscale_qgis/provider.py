@@ -13,6 +13,7 @@ from eoscale_qgis.algorithms.engine_algorithm import EngineAlgorithm
 from eoscale_qgis.algorithms.recipe import LOAD_INTO_MEMORY, SAVE_IMAGE, recipe_of
 from eoscale_qgis.results import Results
 from eoscale_qgis.session import Session
+from eoscale_qgis.styles import Styling
 
 
 class EoscaleProvider(QgsProcessingProvider):
@@ -22,6 +23,7 @@ class EoscaleProvider(QgsProcessingProvider):
         super().__init__()
         self.session = session or Session()
         self.results = Results(self.session)
+        self.stylings: set[Styling] = set()
 
     def id(self) -> str:
         return "eoscale"

@@ -34,7 +34,13 @@ from eoscale_qgis.algorithms.destinations import (
 from eoscale_qgis.algorithms.inputs import Layers, sources_of
 from eoscale_qgis.algorithms.outcome import Destinations, deliver_summary
 from eoscale_qgis.algorithms.parameters import values_of, with_chosen_texts
-from eoscale_qgis.algorithms.recipe import Recipe, check_parameters, plain_text, reach_of
+from eoscale_qgis.algorithms.recipe import (
+    Recipe,
+    check_parameters,
+    plain_text,
+    reach_of,
+    styles_of,
+)
 from eoscale_qgis.layers import Source
 from eoscale_qgis.rendering import rendering_folder
 from eoscale_qgis.results import ContextImages
@@ -227,6 +233,8 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         with self.provider().results.in_use(source.path for source in sources):
             result = self._run(job, destinations, feedback)
         destinations.name_layers(context, self._recipe, [source.label for source in sources])
+        styles = styles_of(self._recipe, job["parameters"])
+        destinations.style_layers(context, self.id(), styles, self.provider().stylings)
         made: dict[str, Any] = dict(destinations.paths)
         if result["summary"] is not None:
             facts = {**self._facts(job), "seconds": perf_counter() - began}

@@ -16,6 +16,7 @@ from qgis.core import (
 
 from eoscale_engine.errors import OutputError
 from eoscale_engine.service.client import EngineClient
+from eoscale_engine.styles import Style
 from eoscale_qgis.algorithms.definition import FORMATS
 from eoscale_qgis.algorithms.destinations import asked_path
 from eoscale_qgis.algorithms.recipe import Recipe
@@ -23,6 +24,7 @@ from eoscale_qgis.algorithms.summaries import numbers_of, write_table
 from eoscale_qgis.report import JINJA2_MISSING, html_available, write_json, write_report
 from eoscale_qgis.results import ContextImages, Results, is_temporary, keep_of
 from eoscale_qgis.settings import Settings
+from eoscale_qgis.styles import Styling
 
 
 @dataclass
@@ -106,6 +108,19 @@ class Destinations:
             if details.name in ("", self.labels[name]):
                 what = recipe.label if name == "OUTPUT" else f"{recipe.label} {self.labels[name]}"
                 details.name = f"{what}: {sources[0]}" if sources else what
+
+    def style_layers(
+        self,
+        context: QgsProcessingContext,
+        algorithm: str,
+        styles: Mapping[str, Style],
+        keeper: set[Styling],
+    ) -> None:
+        """Have the layers drawn as the declaration says, when they are loaded."""
+        for name, path in self.paths.items():
+            if name in styles and context.willLoadLayerOnCompletion(path):
+                details = context.layerToLoadOnCompletionDetails(path)
+                details.setPostProcessor(Styling(styles[name], algorithm, name, keeper))
 
 
 def deliver_summary(

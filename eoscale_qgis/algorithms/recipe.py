@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -17,6 +18,7 @@ from eoscale_engine.declaration import (
     image,
 )
 from eoscale_engine.errors import InputError
+from eoscale_engine.styles import Style
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,14 @@ def check_parameters(recipe: Recipe, values: dict[str, object]) -> None:
         recipe.declaration(**values)
     except TypeError as error:
         raise InputError(f"{recipe.label}: {error}") from None
+
+
+def styles_of(recipe: Recipe, values: dict[str, Any]) -> dict[str, Style]:
+    """How each output is drawn at first, where the declaration says so."""
+    if recipe.declaration is None or not recipe.outputs:
+        return {}
+    styles: Sequence[Optional[Style]] = getattr(recipe.declaration(**values), "styles", tuple)()
+    return {output.name: style for output, style in zip(recipe.outputs, styles) if style}
 
 
 def reach_of(recipe: Recipe, values: dict[str, Any]) -> Optional[int]:
