@@ -225,7 +225,11 @@ class Declaration(ABC):
     dtype_kinds: ClassVar[str] = "iuf"
     """NumPy's kinds of data types that the inputs may have: integers, floats, ``c`` complex."""
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
-    """Parameters to show it with. The tests of exactness run each on small images of two bands."""
+    """Parameters that the tests of exactness run it with, on small images of two bands."""
+    picture: ClassVar[Mapping[str, Any]] = {}
+    """Parameters that its picture in the reference is made with, where the defaults show little."""
+    sample: ClassVar[str] = ""
+    """The sample image that suits it: optical, elevation, sar or classes; empty: by its group."""
 
     @classmethod
     def parameters(cls) -> tuple[Parameter, ...]:

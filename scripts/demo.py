@@ -40,7 +40,7 @@ class Demo:
         package.assemble(self.profile / "profiles" / "default" / "python" / "plugins")
         enabled = self.profile / "eoscale-enabled"
         if not enabled.exists():
-            self._qgis_process("plugins", "enable", package.NAME)
+            self.qgis_process("plugins", "enable", package.NAME)
             enabled.touch()
 
     def run(self, what: str, algorithm: str, size: str, **arguments: Argument) -> None:
@@ -48,7 +48,7 @@ class Demo:
         print(f"  {what} ...", flush=True)
         start = time.monotonic()
         pairs = [f"{name}={value}" for name, value in arguments.items()]
-        self._qgis_process("run", f"eoscale:{algorithm}", "--", *pairs)
+        self.qgis_process("run", f"eoscale:{algorithm}", "--", *pairs)
         self.rows.append((what, size, time.monotonic() - start))
 
     def image(self, name: str, image: Path, index: tuple[str, str]) -> None:
@@ -88,7 +88,8 @@ class Demo:
             print(f"  {os.path.relpath(picture, package.ROOT)}")
         print(f"Results and reports: {os.path.relpath(RESULTS, package.ROOT)}")
 
-    def _qgis_process(self, *arguments: str) -> None:
+    def qgis_process(self, *arguments: str) -> None:
+        """Run ``qgis_process``; ends with what it says where it fails."""
         environment = {
             **os.environ,
             "QGIS_CUSTOM_CONFIG_PATH": str(self.profile),

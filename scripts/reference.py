@@ -74,6 +74,7 @@ def _section(kind: type[Declaration]) -> str:
         "",
         f"`eoscale:{kind.name}`, group {kind.group}.",
         "",
+        *_picture(kind),
         inspect.cleandoc(kind.__doc__ or ""),
         "",
         "| parameter | default | what it is |",
@@ -84,6 +85,13 @@ def _section(kind: type[Declaration]) -> str:
     if numbers:
         lines += ["", "Output numbers: " + ", ".join(f"`{n}` ({t})" for n, t in numbers) + "."]
     return "\n".join(lines) + "\n"
+
+
+def _picture(kind: type[Declaration]) -> list[str]:
+    """What it makes, as `scripts/pictures.py` drew it."""
+    picture = PAGE.parent / "images" / "algorithms" / f"{kind.name}.jpg"
+    shown = picture.relative_to(PAGE.parent).as_posix()
+    return [f"![{kind.label}]({shown})", ""] if picture.exists() else []
 
 
 def _input(item: Input) -> str:
@@ -135,7 +143,7 @@ def help_page(text: str) -> str:
             items = re.split(r"\n(?=- )", block)
             listed = "".join(f"<li>{_inline(item[2:])}</li>\n" for item in items)
             parts.append(f"<ul>\n{listed}</ul>")
-        elif not block.startswith("<a id="):
+        elif not block.startswith(("<a id=", "![")):
             parts.append(f"<p>{_inline(block)}</p>")
     body = "\n".join(parts).replace("LINKS", "\n".join(links), 1)
     head = f'<meta charset="utf-8">\n<title>EOScale: algorithms</title>\n<style>{STYLE}</style>'

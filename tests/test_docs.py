@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from eoscale_engine.catalogue import declarations
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+NOT_DRAWN = ("copy", "pythonfilter")
 
 
 def test_the_reference_page_is_up_to_date() -> None:
@@ -24,3 +27,10 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_every_algorithm_that_makes_an_image_has_a_picture() -> None:
+    kinds = declarations().values()
+    drawn = {kind.name for kind in kinds if getattr(kind, "outputs", ())} - set(NOT_DRAWN)
+    pictures = {path.stem for path in (ROOT / "docs" / "images" / "algorithms").glob("*.jpg")}
+    assert pictures == drawn, "run scripts/pictures.py --only " + " ".join(drawn ^ pictures)

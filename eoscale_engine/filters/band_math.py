@@ -58,6 +58,9 @@ class BandMath(ImageFilter):
         ),
     )
 
+    picture: ClassVar[Mapping[str, Any]] = {
+        "expressions": "ndvi = (im1b4 - im1b3) / (im1b4 + im1b3)"
+    }
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"expressions": "index = (im1b1 - im2b2) / (im1b1 + im2b2)"},
         {"expressions": "where(valid(im1b1), im1b1, im2b1); x + row", "dtype": "float64"},

@@ -1,0 +1,207 @@
+"""Makes the pictures of the reference: each algorithm's result, in the style that QGIS gives it.
+
+    /usr/bin/python3 scripts/pictures.py [--only NAME ...] [--real FOLDER] [--sheet FILE]
+
+Runs every algorithm that makes an image through the real ``qgis_process``, on the sample scene,
+and draws what comes out with QGIS's own renderer into ``docs/images/algorithms``. With ``--real``
+it runs on real images (see ``REAL``) and draws into ``build/pictures/real`` instead. ``--sheet``
+puts all pictures on one page, to look at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import package
+from demo import BUILD, Demo, find_qgis_process
+
+sys.path.insert(0, str(package.ROOT))
+
+from qgis.core import (
+    QgsApplication,
+    QgsMapRendererSequentialJob,
+    QgsMapSettings,
+    QgsRasterLayer,
+)
+from qgis.PyQt.QtCore import QRect, QSize, Qt
+from qgis.PyQt.QtGui import QColor, QImage, QPainter
+
+from eoscale_engine.catalogue import declarations
+from eoscale_engine.declaration import Declaration
+from eoscale_engine.styles import Composite
+from eoscale_qgis.algorithms.recipe import Recipe, recipe_of, styles_of
+from eoscale_qgis.styles import renderer_of
+
+PICTURES = package.ROOT / "docs" / "images" / "algorithms"
+SIDE, QUALITY, COLUMNS = 300, 86, 7
+SIZE = 600
+"""Pixels of the sample scene's side: what the pictures show of it is not reduced too much."""
+
+SEED = 15
+"""A scene with mountains, water, fields and few clouds."""
+
+NOT_DRAWN = ("copy", "pythonfilter")
+"""Not in the catalogue's reference, or without a result of its own."""
+
+SAMPLES = {"Terrain": "elevation", "Radar": "sar", "Labels": "classes"}
+"""Which image suits a group; an optical one all others."""
+
+REAL = {
+    "optical": "landsat8_greenland.tif",
+    "elevation": "aster_dem_patagonia.tif",
+    "sar": None,
+    "classes": None,
+}
+
+BURNT = "(row - {0}) ** 2 + (col - {0}) ** 2 < {1}"
+"""A round patch in which the second date differs."""
+
+
+@dataclass
+class Samples:
+    """The images that algorithms run on, made when first asked for."""
+
+    demo: Demo
+    folder: Path
+    real: Optional[Path]
+
+    def path(self, name: str) -> Path:
+        """The file of a sample: optical, after, elevation, sar or classes."""
+        if self.real is not None and REAL.get(name):
+            return self.real / str(REAL[name])
+        file = self.folder / f"{name}.tif"
+        if not file.exists():
+            self._make(name, file)
+        return file
+
+    def _make(self, name: str, file: Path) -> None:
+        if name == "after":
+            patch = BURNT.format(SIZE // 2, (SIZE // 4) ** 2)
+            lines = ";".join(
+                f"b{band} = where({patch}, im1b{band} * {factor}, im1b{band})"
+                for band, factor in ((1, 1.1), (2, 0.9), (3, 1.3), (4, 0.5))
+            )
+            self._run("bandmath", INPUTS=self.path("optical"), EXPRESSIONS=lines, OUTPUT=file)
+        elif name == "classes":
+            self._run("kmeans", INPUT=self.path("optical"), CLASSES=6, OUTPUT=file)
+        else:
+            places = {
+                part.upper(): self.folder / f"{part}.tif"
+                for part in ("elevation", "optical", "sar")
+            }
+            self._run("samplescene", WIDTH=SIZE, HEIGHT=SIZE, SEED=SEED, **places)
+
+    def _run(self, algorithm: str, **arguments: Any) -> None:
+        self.demo.run(f"sample by {algorithm}", algorithm, "", **arguments)
+
+    def of(self, kind: type[Declaration]) -> dict[str, list[Path]]:
+        """The files for each role of a declaration."""
+        name = kind.sample or SAMPLES.get(kind.group, "optical")
+        files = {}
+        for item in kind.inputs:
+            second = item.role in ("AFTER", "IMAGE2")
+            chosen = "after" if second else "classes" if item.role in ("MASK", "ZONES") else name
+            files[item.role] = [self.path(chosen)]
+            if item.many and name == "optical":
+                files[item.role].append(self.path("after"))
+        return files
+
+
+def arguments_of(kind: type[Declaration], samples: Samples, output: Path) -> Iterator[str]:
+    """What ``qgis_process`` is told, as ``NAME=value``; lists as several."""
+    for role, files in samples.of(kind).items():
+        yield from (f"{role}={file}" for file in files)
+    for name, value in kind.picture.items():
+        several = value if isinstance(value, (list, tuple)) else [value]
+        yield from (f"{name.upper()}={item}" for item in several)
+    for recipe_output in recipe_of(kind).outputs:
+        yield f"{recipe_output.name}={output.with_suffix('')}_{recipe_output.name}.tif"
+
+
+def draw(
+    file: Path, recipe: Recipe, values: Mapping[str, Any], target: Path, *, whole: bool
+) -> None:
+    """Draw the first result as QGIS shows it: all of it, or its middle."""
+    name = recipe.outputs[0].name
+    layer = QgsRasterLayer(str(file), name)
+    if not layer.isValid():
+        sys.exit(f"{file} is no valid layer.")
+    layer.setDefaultContrastEnhancement()
+    style = styles_of(recipe, dict(values)).get(name)
+    if style is None and layer.bandCount() >= 3:  # blue, green, red
+        style = Composite(3, 2, 1)
+    renderer = None if style is None else renderer_of(style, layer)
+    if renderer is not None:
+        layer.setRenderer(renderer)
+    settings = QgsMapSettings()
+    settings.setLayers([layer])
+    settings.setDestinationCrs(layer.crs())
+    extent = layer.extent()
+    if not whole:
+        extent.scale(SIDE / SIZE)  # pixel by pixel
+    settings.setExtent(extent)
+    settings.setOutputSize(QSize(SIDE, SIDE))
+    settings.setBackgroundColor(QColor("white"))
+    job = QgsMapRendererSequentialJob(settings)
+    job.start()
+    job.waitForFinished()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    job.renderedImage().save(str(target), quality=QUALITY)
+
+
+def sheet(pictures: list[Path], file: Path) -> None:
+    """All pictures on one page, with their names."""
+    line = SIDE + 22
+    rows = -(-len(pictures) // COLUMNS)
+    page = QImage(COLUMNS * (SIDE + 6), rows * line, QImage.Format.Format_RGB32)
+    page.fill(QColor("white"))
+    painter = QPainter(page)
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, COLUMNS)
+        left, top = column * (SIDE + 6), row * line
+        painter.drawImage(left, top, QImage(str(picture)))
+        box = QRect(left, top + SIDE, SIDE, 20)
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, picture.stem)
+    painter.end()
+    page.save(str(file), quality=80)
+
+
+def main() -> None:
+    """Make the pictures that the command names."""
+    parser = argparse.ArgumentParser(description="The pictures of the reference.")
+    parser.add_argument("--only", nargs="*", default=[], help="names of algorithms")
+    parser.add_argument("--real", type=Path, help="folder of real images to run on instead")
+    parser.add_argument("--sheet", type=Path, help="also one page of all pictures")
+    options = parser.parse_args()
+    folder = BUILD / "pictures" / ("real" if options.real else "sample")
+    folder.mkdir(parents=True, exist_ok=True)
+    demo = Demo(find_qgis_process(), BUILD / "profile")
+    demo.set_up()
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    application = QgsApplication([], False)
+    application.initQgis()
+    samples = Samples(demo, folder, options.real and options.real.resolve())
+    pictures = []
+    for name, kind in declarations().items():
+        recipe = recipe_of(kind)
+        if not recipe.outputs or name in NOT_DRAWN or (options.only and name not in options.only):
+            continue
+        output = folder / f"{name}.tif"
+        print(f"  {name} ...", flush=True)
+        demo.qgis_process("run", f"eoscale:{name}", "--", *arguments_of(kind, samples, output))
+        target = (folder if options.real else PICTURES) / f"{name}.jpg"
+        file = output.with_name(f"{name}_{recipe.outputs[0].name}.tif")
+        draw(file, recipe, kind.picture, target, whole=bool(options.real))
+        pictures.append(target)
+    if options.sheet:
+        sheet(pictures, options.sheet)
+
+
+if __name__ == "__main__":
+    main()
