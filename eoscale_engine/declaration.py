@@ -319,7 +319,8 @@ class ImageFilter(Declaration):
         """Pixels ``(2, side, side)``, for tests, that show that no smaller margin will do.
 
         For a margin that is a bound which few images reach: where the outermost ring of these
-        pixels is invalid, the core of 3 x 3 in the middle has another result. None: any image's.
+        pixels is invalid too (NaN is anyway), the core of 3 x 3 in the middle has another result.
+        None: any image's.
         """
         return None
 

@@ -399,13 +399,15 @@ def test_one_pixel_of_margin_less_gives_another_result(declaration: Any) -> None
     ring = np.ones((2, side, side), bool)
     ring[:, 1:-1, 1:-1] = False
 
-    def result(change: Any = None, valid: Any = None) -> list[bytes]:
+    def result(change: Any = None, hidden: Any = False) -> list[bytes]:
         blocks = []
         for image in images:
             pixels = image.pixels.copy()
             if change is not None:
                 pixels[ring] = change
-            blocks.append(Block(pixels, valid, image.profile, core, (margin,) * 4))
+            valid = (pixels == pixels) & ~np.asarray(hidden)
+            seen = None if valid.all() else valid
+            blocks.append(Block(pixels, seen, image.profile, core, (margin,) * 4))
         remaining = iter(blocks)
         roles = {
             item.role: [next(remaining) for _ in range(2 if item.many else 1)]
@@ -419,7 +421,7 @@ def test_one_pixel_of_margin_less_gives_another_result(declaration: Any) -> None
             for found, where in parts
         ]
 
-    assert result(large) != result() or result(valid=~ring) != result()
+    assert result(large) != result() or result(hidden=ring) != result()
 
 
 # ---------------------------------------------------------------- reductions
