@@ -302,18 +302,19 @@ class _Part(Engine):
         self._crops: dict[str, str] = {}
         self._made: set[str] = set()
 
-    def filter(self, declaration: ImageFilter, images: Mapping[str, Sequence[str]]) -> list[str]:
+    def filter(self, declaration: ImageFilter, images: Keys) -> list[str]:
         """On input images alone, with their real pixels beyond the extent; else on their crops."""
-        if self._made.isdisjoint(key for keys in images.values() for key in keys):
-            made = self._context.filter(declaration, images, extent=self._extent)
+        roles = keys_by_role(declaration, images)
+        if self._made.isdisjoint(key for keys in roles.values() for key in keys):
+            made = self._context.filter(declaration, roles, extent=self._extent)
         else:
-            made = self._context.filter(declaration, self._cropped(images))
+            made = self._context.filter(declaration, self._cropped(roles))
         self._made.update(made)
         return made
 
-    def reduce(self, declaration: Reduction, images: Mapping[str, Sequence[str]]) -> Any:
+    def reduce(self, declaration: Reduction, images: Keys) -> Any:
         """Of the extent's pixels."""
-        return self._context.reduce(declaration, self._cropped(images))
+        return self._context.reduce(declaration, self._cropped(keys_by_role(declaration, images)))
 
     def profile(self, key: str) -> Profile:
         """Of an image's part in the extent."""

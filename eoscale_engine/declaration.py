@@ -233,7 +233,9 @@ class Declaration(ABC):
 
     @classmethod
     def parameters(cls) -> tuple[Parameter, ...]:
-        """The declaration's parameters, in order."""
+        """The declaration's parameters, in order; none of a class without fields."""
+        if not hasattr(cls, "__dataclass_fields__"):
+            return ()
         hints = get_type_hints(cls)
         return tuple(parameter_of(item, hints[item.name]) for item in fields(cls))  # type: ignore[arg-type]
 

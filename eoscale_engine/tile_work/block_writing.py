@@ -59,9 +59,9 @@ class Moments:
 def moments_of(pixels: np.ndarray, valid: Optional[np.ndarray] = None) -> Moments:
     """Moments of a band's valid pixels, in an array of at least one dimension.
 
-    float32 pixels are summed in float32, as deviations from their mean: enough for what GDAL and
-    QGIS do with statistics (the reduction ``rasterstatistics`` is exact). Complex pixels are
-    counted only.
+    float32 pixels and integers of up to 16 bits are summed in float32, as deviations from their
+    mean: enough for what GDAL and QGIS do with statistics (the reduction ``rasterstatistics`` is
+    exact). Complex pixels are counted only.
     """
     count = pixels.size if valid is None else int(np.count_nonzero(valid))
     moments = Moments(finite=count, invalid=pixels.size - count)
@@ -79,7 +79,8 @@ def moments_of(pixels: np.ndarray, valid: Optional[np.ndarray] = None) -> Moment
         moments.infinite = count - moments.finite
         moments.invalid = pixels.size - count
         return moments
-    kind = np.float32 if pixels.dtype == np.float32 else np.float64
+    small = pixels.dtype.kind in "iu" and pixels.dtype.itemsize <= 2
+    kind = np.float32 if small or pixels.dtype == np.float32 else np.float64
     with np.errstate(over="ignore", invalid="ignore"):
         # about the mean, so that one outlier costs no digits of the others' deviations
         middle = kind(_sum(pixels.astype(kind, copy=False)) / pixels.size)
