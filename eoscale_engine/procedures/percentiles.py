@@ -1,0 +1,110 @@
+"""Percentiles of each band, exact for every data type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Optional
+
+import numpy as np
+
+from eoscale_engine.declaration import Chart, Engine, Procedure, Summary, Table, parameter
+from eoscale_engine.errors import InputError
+from eoscale_engine.profile import Profile
+from eoscale_engine.reductions.percentiles import exact_percentiles
+from eoscale_engine.reductions.statistics import scale_notes
+
+MOST = 1001
+"""Percentiles of one run: steps of a tenth of a percent."""
+
+
+@dataclass(frozen=True)
+class Percentiles(Procedure):
+    """Find the values below which given shares of the valid pixels of each band lie.
+
+    With the n valid pixels sorted, x(0) <= ... <= x(n - 1), the percentile p is x at the place
+    h = (n - 1) p / 100, and between two pixels linear: x(i) + (h - i) (x(i + 1) - x(i)) with
+    i = floor(h), as ``numpy.percentile``. 0 is the minimum, 50 the median, 100 the maximum. The
+    result is exact, from all pixels: no sample and no bins.
+
+    Pixels are counted by the digits of a key that sorts as they do: 8 and 16-bit pixels take one
+    pass over the image, 32-bit ones two, 64-bit ones four.
+
+    Values are physical, ``pixel * scale + offset``, unless ``raw`` asks for the pixels as stored.
+    Nodata, NaN and masked pixels do not count; infinite ones do. Takes integers and floats
+    ``(bands, rows, cols)``. A band without a valid pixel has no values. With an extent, its pixels
+    alone count.
+    """
+
+    name: ClassVar[str] = "percentiles"
+    label: ClassVar[str] = "Percentiles"
+    group: ClassVar[str] = "Statistics"
+    tags: ClassVar[tuple[str, ...]] = (
+        "percentile", "quantile", "quartile", "median", "r.quantile", "rank", "distribution",
+        "statistics", "cumulative",
+    )  # fmt: skip
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {},
+        {"percentiles": (0, 12.5, 99.9, 100), "raw": True},
+    )
+    numbers: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("LOWEST", "Lowest percentile of the first band"),
+        ("MEDIAN", "Median of the first band"),
+        ("HIGHEST", "Highest percentile of the first band"),
+    )
+
+    percentiles: tuple[float, ...] = parameter(
+        (2.0, 50.0, 98.0),
+        kind="numbers",
+        help="Shares of the valid pixels in percent, 0 to 100, separated by commas.",
+    )
+    raw: bool = parameter(
+        False,
+        label="Pixels as stored",
+        help="Use the stored pixels, without the scale and offset of their bands",
+        advanced=True,
+    )
+
+    def validate(self) -> None:
+        """Refuse what is no percentage."""
+        if not 0 < len(self.percentiles) <= MOST:
+            raise InputError(f"Percentiles: give 1 to {MOST} percentages, such as 2, 50, 98.")
+        for share in self.percentiles:
+            if not 0 <= share <= 100:
+                raise InputError(f"Percentiles: {share:g} is not between 0 and 100 percent.")
+
+    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
+        """Count, and list by band."""
+        profile = engine.profile(images["INPUT"][0])
+        asked = sorted(set(self.percentiles))
+        found = exact_percentiles(engine, images, [*asked, 50.0], raw=self.raw)
+        values: list[list[Optional[float]]] = [
+            [None if value != value else value for value in row] for row in found.tolist()
+        ]
+        rows = tuple(
+            (number, band.name, "" if self.raw else band.unit, *row[:-1])
+            for number, band, row in zip(profile.band_numbers, profile.bands, values)
+        )
+        columns = ("band", "name", "unit", *(f"p{share:.12g}" for share in asked))
+        notes = scale_notes(profile, self.raw)
+        if any(row[-1] is None for row in values):
+            notes.append("A band without a valid pixel has no values.")
+        return Summary(
+            self.label,
+            (Table("Percentiles", columns, rows),),
+            {"LOWEST": values[0][0], "MEDIAN": values[0][-1], "HIGHEST": values[0][-2]},
+            (self._chart(profile, asked, found[:, :-1]),),
+            tuple(notes),
+        )
+
+    def _chart(self, profile: Profile, asked: Sequence[float], found: np.ndarray) -> Chart:
+        heights = np.where(np.isfinite(found), found, np.nan)
+        series = tuple(
+            (f"Band {number}: {band.name}" if band.name else f"Band {number}",
+             tuple(asked), tuple(row))
+            for number, band, row in zip(profile.band_numbers, profile.bands, heights.tolist())
+        )  # fmt: skip
+        units = {"" if self.raw else band.unit for band in profile.bands}
+        unit = units.pop() if len(units) == 1 else ""
+        label = f"Value ({unit})" if unit else "Value"
+        return Chart("Percentiles", "Share of valid pixels (%)", label, series, "lines")
