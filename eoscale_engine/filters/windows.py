@@ -12,7 +12,8 @@ has the same bits whatever the block.
 
 from __future__ import annotations
 
-from math import isqrt
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Callable, Optional
 
 import numpy as np
@@ -119,14 +120,73 @@ def merging(ufunc: np.ufunc) -> Merge:
     return merge
 
 
+@dataclass(frozen=True)
+class Neighbourhood:
+    """Which pixels of the square of ``2 radius + 1`` pixels belong to a window.
+
+    ``runs`` are its rows' unbroken runs of pixels, from the top down and from left to right: row
+    and column of the first pixel, counted from the square's corner, and the number of pixels.
+    """
+
+    radius: int
+    runs: tuple[tuple[int, int, int], ...]
+
+    @property
+    def size(self) -> int:
+        """How many pixels the window has."""
+        return sum(width for _, _, width in self.runs)
+
+    @property
+    def is_square(self) -> bool:
+        """Whether all pixels of the square belong to it."""
+        return self.size == (2 * self.radius + 1) ** 2
+
+    @property
+    def has_centre(self) -> bool:
+        """Whether the pixel in the middle belongs to it."""
+        middle = self.radius
+        return any(row == middle and col <= middle < col + width for row, col, width in self.runs)
+
+
+@lru_cache(maxsize=64)
+def neighbourhood(shape: str, radius: int, inner: float = 0) -> Neighbourhood:
+    """The window of a shape: a square, a disk, or the ring from a distance ``inner`` on."""
+    steps = np.arange(-radius, radius + 1)
+    distances = steps[:, None] ** 2 + steps**2
+    inside = (distances >= inner**2) & (distances <= radius**2)
+    return _neighbourhood(np.ones(inside.shape, bool) if shape == "square" else inside)
+
+
+@lru_cache(maxsize=64)
+def neighbourhood_of(cells: tuple[tuple[float, ...], ...]) -> Neighbourhood:
+    """The window of the cells that are not 0, in an array of odd sides, without empty margins."""
+    return _neighbourhood(np.array(cells) != 0)
+
+
+def _neighbourhood(chosen: np.ndarray) -> Neighbourhood:
+    rows, cols = (side // 2 for side in chosen.shape)
+    places = np.argwhere(chosen) - [rows, cols]
+    radius = int(np.abs(places).max())
+    edges = np.diff(np.pad(chosen, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    starts, ends = np.argwhere(edges == 1), np.argwhere(edges == -1)
+    runs = [
+        (row - rows + radius, col - cols + radius, end - col)
+        for (row, col), (_, end) in zip(starts.tolist(), ends.tolist())
+    ]
+    return Neighbourhood(radius, tuple(runs))
+
+
 def window_size(shape: str, radius: int) -> int:
     """How many pixels a window has."""
-    if shape == "square":
-        return (2 * radius + 1) ** 2
-    return sum(2 * width + 1 for width in _half_widths(radius))
+    return neighbourhood(shape, radius).size
 
 
 def gather(merge: Merge, lines: np.ndarray, pitch: int, shape: str, radius: int) -> np.ndarray:
+    """Merge the pixels of the square or disk around every pixel; see :func:`gather_window`."""
+    return gather_window(merge, lines, pitch, neighbourhood(shape, radius))
+
+
+def gather_window(merge: Merge, lines: np.ndarray, pitch: int, window: Neighbourhood) -> np.ndarray:
     """Merge the pixels of the window around every pixel.
 
     Parameters
@@ -134,22 +194,21 @@ def gather(merge: Merge, lines: np.ndarray, pitch: int, shape: str, radius: int)
     merge : Merge
         Associative apart from rounding.
     lines : array of (..., elements)
-        Flat lines, whose margin is the radius. Leading axes hold what the merge needs together.
+        Flat lines, whose margin is the window's radius. Leading axes hold what the merge needs
+        together.
     pitch : int
         Elements of a row, margins included.
-    shape : "square" or "disk"
-        A square of ``2 radius + 1`` pixels, or the pixels with ``row^2 + col^2 <= radius^2``.
-    radius : int
-        At least 1.
+    window : Neighbourhood
+        Which pixels.
 
     Returns
     -------
     array of (..., elements)
         Flat lines of the core, of the same pitch.
     """
-    if shape == "disk":
-        return _disk(merge, lines, pitch, radius)
-    side = 2 * radius + 1
+    if not window.is_square:
+        return _by_runs(merge, lines, pitch, window)
+    side = 2 * window.radius + 1
     spare = [np.empty_like(lines) for _ in range(3)]
     columns = _successive(merge, lines, side, pitch, 1, spare)
     return _successive(merge, columns, side, 1, side, spare)
@@ -188,32 +247,23 @@ def _successive(
     return total
 
 
-def _disk(merge: Merge, lines: np.ndarray, pitch: int, radius: int) -> np.ndarray:
-    """Merge the rows of a disk, from the outermost inwards.
+def _by_runs(merge: Merge, lines: np.ndarray, pitch: int, window: Neighbourhood) -> np.ndarray:
+    """Merge the runs of a window, from the shortest to the longest.
 
-    Rows become wider towards the centre, so that each width is made from the one before.
+    Each length is made from the one before, once for all runs.
     """
-    across = lines.shape[-1] - 2 * radius
-    length = across - 2 * radius * pitch
-    row = lines[..., radius : radius + across].copy()
+    length = lines.shape[-1] - 2 * window.radius * (pitch + 1)
     total = np.empty_like(lines[..., :length])
-    done = width = 0
-    widths = _half_widths(radius)
-    for line in sorted(range(2 * radius + 1), key=lambda line: widths[line]):
-        while width < widths[line]:
-            width += 1
-            left, right = radius - width, radius + width
-            merge(row, lines[..., left : left + across], row, (2 * width - 1, 1))
-            merge(row, lines[..., right : right + across], row, (2 * width, 1))
-        part = row[..., line * pitch : line * pitch + length]
+    run, reach, done = lines.copy(), 1, 0
+    for row, col, width in sorted(window.runs, key=lambda run: run[2]):
+        while reach < width:
+            longer = run[..., : lines.shape[-1] - reach]
+            merge(longer, lines[..., reach:], longer, (reach, 1))
+            reach += 1
+        part = run[..., row * pitch + col :][..., :length]
         if done:
-            merge(total, part, total, (done, 2 * width + 1))
+            merge(total, part, total, (done, width))
         else:
             total[...] = part
-        done += 2 * width + 1
+        done += width
     return total
-
-
-def _half_widths(radius: int) -> list[int]:
-    """Half the width of each of a disk's rows: the most columns with row^2 + col^2 <= radius^2."""
-    return [isqrt(radius * radius - row * row) for row in range(-radius, radius + 1)]

@@ -1,0 +1,130 @@
+"""Local entropy: bounds found where none are given, then one pass over the image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from eoscale_engine.declaration import Engine, Output, Procedure, parameter
+from eoscale_engine.errors import InputError
+from eoscale_engine.filters.entropy import EntropyBetween
+from eoscale_engine.filters.windows import SHAPES
+from eoscale_engine.reductions.histogram import ValueRange
+from eoscale_engine.styles import HEAT, Ramp, Style
+
+
+@dataclass(frozen=True)
+class LocalEntropy(Procedure):
+    """Shannon entropy of the pixels around each pixel: how many bits their levels are worth.
+
+    Values are cut into levels of equal width between two bounds: level
+    floor(levels (x - lower) / (upper - lower)), the last level at the upper bound; what lies beyond
+    a bound has the level next to it. With p the share of the window's n valid pixels that each
+    level has, the entropy is -sum(p log2 p) over the levels that occur, in bits: 0 where all pixels
+    have one level, at most log2 of the number of levels or of n. High in mixed and rough texture,
+    low in smooth surfaces; unlike a variance it does not depend on how far the levels are apart.
+
+    Bounds that are not given are the smallest and largest finite valid value of each band, in the
+    extent if there is one: give them to compare images. Integers have one level each where there
+    are as many levels as integers between the bounds, both included.
+
+    The window is a square of 2 radius + 1 pixels, or a disk: the pixels with
+    row^2 + col^2 <= radius^2, counted from the centre. Each band is handled by itself.
+
+    Nodata: "ignore" takes the valid pixels of the window; "propagate" gives no value where the
+    window holds an invalid pixel, nor in a frame of the radius. What lies beyond the image is
+    invalid. An invalid pixel stays so unless holes are filled.
+
+    Pixels: integers and floats. Values are physical, ``pixel * scale + offset``, in float64; the
+    result is float32 in bits, summed in float64 as log2(n) - sum(c log2 c) / n over the counts c.
+
+    Source: C. E. Shannon, "A mathematical theory of communication", Bell System Technical Journal
+    27, 1948.
+    """
+
+    name = "localentropy"
+    label = "Local entropy"
+    group = "Neighbourhood"
+    tags = (
+        "entropy", "shannon", "texture", "information", "heterogeneity", "diversity", "roughness",
+        "rank.entropy", "entropyfilt", "r.neighbors", "focal", "moving window",
+    )  # fmt: skip
+    outputs = (Output(),)
+    examples = (
+        {},
+        {"lower": 0, "upper": 255, "levels": 8, "shape": "disk", "radius": 3},
+        {"upper": 90, "nodata": "propagate", "fill": True},
+    )
+
+    radius: int = parameter(
+        2, minimum=1, maximum=128, unit="pixels", help="Half-width of the window; 2 is 5 x 5."
+    )
+    shape: str = parameter(
+        "square",
+        choices=SHAPES,
+        help="Square of 2 radius + 1 pixels, or disk: the pixels at most the radius away.",
+    )
+    levels: int = parameter(
+        32,
+        minimum=2,
+        maximum=256,
+        help="Into how many levels of equal width the values are cut. Time grows with them.",
+    )
+    lower: Optional[float] = parameter(
+        None, label="Lower bound", help="Start of the first level; the smallest value if not set"
+    )
+    upper: Optional[float] = parameter(
+        None, label="Upper bound", help="End of the last level; the largest value if not set"
+    )
+    nodata: str = parameter(
+        "ignore",
+        choices=("ignore", "propagate"),
+        label="Invalid pixels in the window",
+        help="Ignore them, or give no value where there is one. Beyond the image all are invalid.",
+    )
+    fill: bool = parameter(
+        False,
+        label="Fill holes",
+        help="Give invalid pixels a value too, from the valid pixels around them.",
+    )
+
+    def validate(self) -> None:
+        """Refuse bounds that enclose nothing."""
+        for bound in (self.lower, self.upper):
+            if bound is not None and not math.isfinite(bound):
+                raise InputError(f"{self.label}: a bound cannot be {bound}.")
+        if self.lower is not None and self.upper is not None and self.lower >= self.upper:
+            raise InputError(
+                f"{self.label}: the lower bound {self.lower:g} must be less than the upper bound "
+                f"{self.upper:g}."
+            )
+
+    def styles(self) -> Sequence[Optional[Style]]:
+        """The more bits the brighter."""
+        return [Ramp(HEAT)]
+
+    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> list[Any]:
+        """Find the bounds that are not given, then compute."""
+        count = engine.profile(images["INPUT"][0]).count
+        found: list[Any] = [None] * count
+        if self.lower is None or self.upper is None:
+            found = engine.reduce(ValueRange(), images)
+        bounds = tuple(self._bounds(band, limits) for band, limits in enumerate(found, 1))
+        one_pass = EntropyBetween(
+            bounds, self.levels, self.radius, self.shape, self.nodata, self.fill
+        )
+        return engine.filter(one_pass, images)
+
+    def _bounds(self, band: int, limits: Optional[tuple[float, float]]) -> tuple[float, float]:
+        """Both bounds of a band with these smallest and largest values (None: it has no value)."""
+        smallest, largest = limits or (0.0, 0.0)
+        lower = smallest if self.lower is None else self.lower
+        upper = largest if self.upper is None else self.upper
+        if limits and lower > upper:
+            raise InputError(
+                f"{self.label}: no value of band {band} lies within the bounds; it has values from "
+                f"{smallest:g} to {largest:g}."
+            )
+        return lower, max(lower, upper)
