@@ -102,6 +102,8 @@ def _ramp(style: Ramp, provider: QgsRasterDataProvider) -> Optional[QgsRasterRen
 
 def _classes(style: Classes, provider: QgsRasterDataProvider) -> Optional[QgsRasterRenderer]:
     entries = list(style.entries)
+    if not entries and provider.colorTable(1):  # the file's own colours stay
+        return None
     if not entries:
         found = provider.bandStatistics(1)
         first, last = math.floor(found.minimumValue), math.ceil(found.maximumValue)
