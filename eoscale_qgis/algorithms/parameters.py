@@ -66,7 +66,9 @@ def definition_of(item: Parameter) -> QgsProcessingParameterDefinition:
         default = item.default or None
         definition = QgsProcessingParameterFile(name, label, behavior, suffix, default, optional)
     elif item.kind == "band":
-        definition = QgsProcessingParameterBand(name, label, item.default, item.role, optional)
+        # QGIS refuses a band that is not given, whatever its default
+        empty = optional or item.default is not None
+        definition = QgsProcessingParameterBand(name, label, item.default, item.role, empty)
     elif item.kind == "table":
         cells = ["" if cell is None else cell for row in item.default or () for cell in row]
         definition = QgsProcessingParameterMatrix(
