@@ -6,13 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
 from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, parameter
+from eoscale_engine.filters.kernels import BORDER
 from eoscale_engine.filters.windows import by_validity, flat_lines, unflattened
 from eoscale_engine.profile import Profile
+
+TRUNCATE: dict[str, Any] = {
+    "default": 4.0,
+    "minimum": 1,
+    "maximum": 8,
+    "unit": "sigma",
+    "label": "Reach of the window",
+    "help": "How far the window reaches to each side, in sigmas.",
+    "advanced": True,
+}
+"""The parameter ``truncate`` of the filters that smooth by a Gaussian."""
 
 
 @dataclass(frozen=True)
@@ -52,32 +64,18 @@ class Gaussian(ImageFilter):
         unit="pixels",
         help="Standard deviation of the Gaussian: the larger, the smoother.",
     )
-    truncate: float = parameter(
-        4.0,
-        minimum=1,
-        maximum=8,
-        unit="sigma",
-        label="Reach of the window",
-        help="How far the window reaches to each side, in sigmas.",
-        advanced=True,
-    )
+    truncate: float = parameter(**TRUNCATE)
     fill: bool = parameter(
         False,
         label="Fill holes",
         help="Give invalid pixels a value too, from the valid pixels around them.",
     )
-    border: str = parameter(  # type: ignore[misc]
-        "reflect",
-        choices=("reflect", "nearest", "invalid"),
-        label="Beyond the image",
-        help="The image mirrored at its edge, its nearest pixel, or nothing: real pixels only.",
-        advanced=True,
-    )
+    border: str = parameter(**BORDER)  # type: ignore[misc]
 
     @property
     def margin(self) -> int:
         """Reach of the window, rounded."""
-        return int(self.truncate * self.sigma + 0.5)
+        return reach_of(self.sigma, self.truncate)
 
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """Floats; without the nodata value, which could be a result."""
@@ -87,30 +85,49 @@ class Gaussian(ImageFilter):
     def apply(self, blocks: Blocks) -> Pixels:
         """See the class."""
         block = blocks[0]
-        margin = self.margin
-        dtype = np.result_type(block.pixels.dtype, np.float32)
-        ratios = tuple(
-            exp((1 - 2 * distance) / (2 * self.sigma**2)) for distance in range(1, margin + 1)
-        )
+        margin, ratios = self.margin, ratios_of(self.sigma, self.margin)
 
         def compute(
             _band: int, pixels: np.ndarray, valid: Optional[np.ndarray], out: np.ndarray
         ) -> Optional[np.ndarray]:
-            pitch = pixels.shape[1]
-            lines = flat_lines(pixels, valid, dtype, 0)
-            total = _weighted(lines, pitch, ratios, out.shape)
-            if valid is None:
-                np.divide(total, _full_weight(ratios, dtype), out=out, casting="same_kind")
+            weight = gaussian_mean(pixels, valid, ratios, out)
+            if valid is None or weight is None:
                 return None
-            ones = flat_lines(valid, None, dtype, 0)
-            weight = _weighted(ones, pitch, ratios, out.shape)
-            np.divide(total, weight, out=out, casting="same_kind")
             if self.fill:
                 return weight > 0
             return valid[margin : margin + out.shape[0], margin : margin + out.shape[1]]
 
         (result,) = self.output_profiles([block.profile])
         return by_validity(block, margin, np.dtype(result.dtype), compute)
+
+
+def reach_of(sigma: float, truncate: float) -> int:
+    """Pixels from the middle of the window to its edge."""
+    return int(truncate * sigma + 0.5)
+
+
+def ratios_of(sigma: float, reach: int) -> tuple[float, ...]:
+    """Each weight of the window, from the middle outwards, divided by the one before."""
+    return tuple(exp((1 - 2 * distance) / (2 * sigma**2)) for distance in range(1, reach + 1))
+
+
+def gaussian_mean(
+    pixels: np.ndarray, valid: Optional[np.ndarray], ratios: tuple[float, ...], out: np.ndarray
+) -> Optional[np.ndarray]:
+    """The weighted mean of the valid pixels around each pixel of the core, into ``out``.
+
+    ``pixels`` is ``(rows, cols)`` with a margin of as many pixels as there are ratios. Returns the
+    sum of the valid pixels' weights, or None without ``valid``.
+    """
+    dtype = np.result_type(pixels.dtype, np.float32)
+    pitch = pixels.shape[1]
+    total = _weighted(flat_lines(pixels, valid, dtype, 0), pitch, ratios, out.shape)
+    if valid is None:
+        np.divide(total, _full_weight(ratios, dtype), out=out, casting="same_kind")
+        return None
+    weight = _weighted(flat_lines(valid, None, dtype, 0), pitch, ratios, out.shape)
+    np.divide(total, weight, out=out, casting="same_kind")
+    return weight
 
 
 def _weighted(
