@@ -20,6 +20,7 @@ from typing import Any, Optional
 
 import package
 from demo import BUILD, Demo, find_qgis_process
+from samples import roles_of
 
 sys.path.insert(0, str(package.ROOT))
 
@@ -48,9 +49,6 @@ SEED = 15
 
 NOT_DRAWN = ("copy", "pythonfilter")
 """Not in the catalogue's reference, or without a result of its own."""
-
-SAMPLES = {"Terrain": "elevation", "Radar": "sar", "Labels": "classes"}
-"""Which image suits a group; an optical one all others."""
 
 REAL = {
     "optical": "landsat8_greenland.tif",
@@ -100,23 +98,11 @@ class Samples:
     def _run(self, algorithm: str, **arguments: Any) -> None:
         self.demo.run(f"sample by {algorithm}", algorithm, "", **arguments)
 
-    def of(self, kind: type[Declaration]) -> dict[str, list[Path]]:
-        """The files for each role of a declaration."""
-        name = kind.sample or SAMPLES.get(kind.group, "optical")
-        files = {}
-        for item in kind.inputs:
-            second = item.role in ("AFTER", "IMAGE2")
-            chosen = "after" if second else "classes" if item.role in ("MASK", "ZONES") else name
-            files[item.role] = [self.path(chosen)]
-            if item.many and name == "optical":
-                files[item.role].append(self.path("after"))
-        return files
-
 
 def arguments_of(kind: type[Declaration], samples: Samples, output: Path) -> Iterator[str]:
     """What ``qgis_process`` is told, as ``NAME=value``; lists as several."""
-    for role, files in samples.of(kind).items():
-        yield from (f"{role}={file}" for file in files)
+    for role, names in roles_of(kind).items():
+        yield from (f"{role}={samples.path(name)}" for name in names)
     for name, value in kind.picture.items():
         several = value if isinstance(value, (list, tuple)) else [value]
         yield from (f"{name.upper()}={item}" for item in several)

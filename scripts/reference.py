@@ -3,7 +3,8 @@
     python scripts/reference.py [--check]
 
 It is ``docs/algorithms.md``, and the same as the plugin's own help, ``algorithms.html``, which
-needs no network. ``--check`` writes nothing and fails where one of them is out of date.
+needs no network; and ``docs/spectral-indices.md``, the formulas of all indices.
+``--check`` writes nothing and fails where one of them is out of date.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ sys.path.insert(0, str(ROOT))
 
 from eoscale_engine.catalogue import declarations
 from eoscale_engine.declaration import Declaration, Input, Parameter
+from eoscale_engine.filters.sensors import sensor_table
+from eoscale_engine.filters.spectral_formulas import reference_table
 
 PAGE = ROOT / "docs" / "algorithms.md"
+INDICES = ROOT / "docs" / "spectral-indices.md"
 HELP = ROOT / "eoscale_qgis" / "help" / "algorithms.html"
 HIDDEN = ("copy",)
 """What `loadintomemory` and `saveimage` run; they are described by hand below."""
@@ -52,6 +56,35 @@ workers, as a temporary layer (`OUTPUT`). Filters that follow start without read
 `eoscale:saveimage`: an image (`INPUT`, `BANDS`, `EXTENT`) as a tiled, compressed GeoTIFF or COG
 (`OUTPUT`, `FORMAT`, `COMPRESS`), written with every core.
 """
+
+
+INDICES_HEAD = """# Spectral indices
+
+<!-- Made from the formulas by `python scripts/reference.py`; do not edit. -->
+
+What [Spectral index](algorithms.md#spectralindex) computes. Names in formulas are the roles of
+bands; `after_` is the image of the second date.
+
+"""
+
+SENSORS_HEAD = """
+## Bands of sensors
+
+The numbers that the presets give to the roles.
+
+"""
+
+
+def indices_page() -> str:
+    """The formulas of all indices and the presets of sensors."""
+    return (
+        INDICES_HEAD
+        + reference_table().strip()
+        + "\n"
+        + SENSORS_HEAD
+        + sensor_table().strip()
+        + "\n"
+    )
 
 
 def page() -> str:
@@ -174,7 +207,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="The reference of all algorithms.")
     parser.add_argument("--check", action="store_true")
     check, text = parser.parse_args().check, page()
-    for path, content in ((PAGE, text), (HELP, help_page(text))):
+    pages = ((PAGE, text), (HELP, help_page(text)), (INDICES, indices_page()))
+    for path, content in pages:
         if not check:
             path.parent.mkdir(exist_ok=True)
             path.write_text(content, encoding="utf-8")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 from qgis.core import QgsApplication, QgsProcessingContext, QgsProject, QgsSettings
 
 from eoscale_qgis.provider import EoscaleProvider
 from eoscale_qgis.session import Session
+from eoscale_qgis.settings import Settings
 from tests.qgis.fake_engine import FakeClient
 from tests.qgis.helpers import Feedback, settle, write_image
 
@@ -48,6 +51,25 @@ def provider(qgis_app, qgis_processing, engines):
     provider.close()
     registry.removeProvider(provider)
     assert all(engine.closed for engine in engines)
+
+
+@contextmanager
+def real_provider():
+    """The provider with an engine of its own, registered."""
+    Settings(workers=2).write()
+    registry = QgsApplication.processingRegistry()
+    provider = EoscaleProvider()
+    assert registry.addProvider(provider)
+    yield provider
+    provider.close()
+    registry.removeProvider(provider)
+
+
+@pytest.fixture
+def real(qgis_app, qgis_processing):
+    """The provider with its own engine."""
+    with real_provider() as provider:
+        yield provider
 
 
 @pytest.fixture

@@ -23,24 +23,11 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
-from eoscale_qgis.provider import EoscaleProvider
 from eoscale_qgis.settings import Settings
 from tests.qgis.helpers import read_pixels, settle, write_image
 from tests.qgis.test_lifetimes import run_model
 
 TEMPORARY = QgsProcessing.TEMPORARY_OUTPUT
-
-
-@pytest.fixture
-def real(qgis_app, qgis_processing):
-    """The provider with its own engine."""
-    Settings(workers=2).write()
-    registry = QgsApplication.processingRegistry()
-    provider = EoscaleProvider()
-    assert registry.addProvider(provider)
-    yield provider
-    provider.close()
-    registry.removeProvider(provider)
 
 
 def run(name, feedback=None, **parameters):
