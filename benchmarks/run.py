@@ -31,8 +31,8 @@ from slope import slope
 
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.executors import n_images_to_m_images_filter
-from eoscale_engine.filters.focal import FocalStatistics
-from eoscale_engine.filters.gaussian import Gaussian
+from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
+from eoscale_engine.filters.neighbourhood.gaussian import Gaussian
 from eoscale_engine.reductions.statistics import RasterStatistics
 
 MB = 1024 * 1024

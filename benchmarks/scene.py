@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from eoscale_engine.context import EOContextManager
-from eoscale_engine.filters.sample_scene import SampleElevation
+from eoscale_engine.filters.sample.sample_scene import SampleElevation
 
 
 def elevation(size: int, folder: Path) -> str:

@@ -13,11 +13,12 @@ from eoscale_engine.declaration import Declaration
 def declarations() -> dict[str, type[Declaration]]:
     """Every declaration that has a name, by name, in the order of their labels.
 
-    A new one is found by itself: it needs a module in one of the three packages and a ``name``.
+    A new one is found by itself: it needs a module somewhere in one of the three packages and a
+    ``name``.
     """
     found: dict[str, type[Declaration]] = {}
     for package in (filters, reductions, procedures):
-        for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             for item in vars(importlib.import_module(module.name)).values():
                 if (
                     inspect.isclass(item) and issubclass(item, Declaration)

@@ -25,8 +25,8 @@ from osgeo import gdal
 
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.executors import n_images_to_m_images_filter, n_images_to_m_scalars
-from eoscale_engine.filters.focal import FocalStatistics
-from eoscale_engine.filters.sample_scene import SampleScene
+from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
+from eoscale_engine.filters.sample.sample_scene import SampleScene
 
 # A plain function gets the pixels of each input with a margin around them, `(bands, rows,
 # columns)`, the inputs' profiles as dictionaries, and its parameters, whether it needs them or not.

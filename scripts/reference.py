@@ -21,8 +21,8 @@ sys.path.insert(0, str(ROOT))
 
 from eoscale_engine.catalogue import declarations
 from eoscale_engine.declaration import Declaration, Input, Parameter
-from eoscale_engine.filters.sensors import sensor_table
-from eoscale_engine.filters.spectral_formulas import reference_table
+from eoscale_engine.filters.spectral.sensors import sensor_table
+from eoscale_engine.filters.spectral.spectral_formulas import reference_table
 
 PAGE = ROOT / "docs" / "algorithms.md"
 INDICES = ROOT / "docs" / "spectral-indices.md"

@@ -1,1 +1,1 @@
-"""The ready-made image filters, one module for each family."""
+"""The ready-made image filters, in a package for each family and a module for each filter."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from eoscale_engine.declaration import ImageFilter, Reduction
-from eoscale_engine.filters.copy import Copy
+from eoscale_engine.filters.pixel.copy import Copy
 from eoscale_engine.memory.images import Image
 from eoscale_engine.pipeline.planning import area_of, output_profiles, tiles_of
 from eoscale_engine.pipeline.runs import Runs

@@ -20,7 +20,7 @@ from eoscale_engine.declaration import (
     parameter,
 )
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.change_variates import ChangeVariates, Transform
+from eoscale_engine.filters.multivariate.change_variates import ChangeVariates, Transform
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.change_covariance import ChangeCovariance
 from eoscale_engine.reductions.covariance import Covariances

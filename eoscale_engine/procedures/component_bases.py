@@ -11,7 +11,7 @@ import numpy as np
 
 from eoscale_engine.declaration import Table
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.projection import LinearProjection
+from eoscale_engine.filters.multivariate.projection import LinearProjection
 from eoscale_engine.profile import Band, Profile
 
 

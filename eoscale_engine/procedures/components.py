@@ -17,8 +17,8 @@ from eoscale_engine.declaration import (
     Table,
     parameter,
 )
-from eoscale_engine.filters.labelling import CONNECTIVITIES, CONNECTIVITY_HELP
-from eoscale_engine.filters.piece_labels import SELECTIONS, ObjectLabels, PieceLabels
+from eoscale_engine.filters.labels.labelling import CONNECTIVITIES, CONNECTIVITY_HELP
+from eoscale_engine.filters.labels.piece_labels import SELECTIONS, ObjectLabels, PieceLabels
 from eoscale_engine.procedures.objects import check_selection, find_objects
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.objects import Objects

@@ -9,8 +9,8 @@ from typing import Any, Optional
 
 from eoscale_engine.declaration import Engine, Output, Procedure, parameter
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.entropy import EntropyBetween
-from eoscale_engine.filters.windows import SHAPES
+from eoscale_engine.filters.neighbourhood.entropy import EntropyBetween
+from eoscale_engine.filters.neighbourhood.windows import SHAPES
 from eoscale_engine.reductions.histogram import ValueRange
 from eoscale_engine.styles import HEAT, Ramp, Style
 

@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Optional
 import numpy as np
 
 from eoscale_engine.declaration import Engine, Output, Procedure, Summary, parameter
-from eoscale_engine.filters.labelling import (
+from eoscale_engine.filters.labels.labelling import (
     CONNECTIVITIES,
     CONNECTIVITY_HELP,
     Contacts,
     surroundings,
 )
-from eoscale_engine.filters.piece_labels import PieceLabels, is_selected
+from eoscale_engine.filters.labels.piece_labels import PieceLabels, is_selected
 from eoscale_engine.procedures.objects import (
     UNITS,
     check_value,

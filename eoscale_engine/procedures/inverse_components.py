@@ -40,6 +40,9 @@ class InversePrincipalComponents(Procedure):
         "inverse transform", "pan-sharpening",
     )  # fmt: skip
     outputs: ClassVar[tuple[Output, ...]] = (Output("OUTPUT", "Bands"),)
+    picture: ClassVar[Mapping[str, Any]] = {
+        "eigenvectors": "0.5 0.5 0.5 0.5; 0.5 0.5 -0.5 -0.5; 0.5 -0.5 -0.5 0.5; 0.5 -0.5 0.5 -0.5"
+    }
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"eigenvectors": ((0.6, 0.8, 0.0), (-0.8, 0.6, 0.0)), "means": (100.0, 80.0, 3.5)},
         {"eigenvectors": ((0.8, -0.6), (0.6, 0.8)), "means": (1.0, 2.0), "divisors": (5.0, 7.0)},

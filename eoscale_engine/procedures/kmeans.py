@@ -19,7 +19,7 @@ from eoscale_engine.declaration import (
     parameter,
 )
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.nearest_class import NearestClass
+from eoscale_engine.filters.multivariate.nearest_class import NearestClass
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.clusters import (
     ClassSums,

@@ -10,14 +10,14 @@ import numpy as np
 
 from eoscale_engine.declaration import Engine, Output, Procedure, Summary, parameter
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.labelling import (
+from eoscale_engine.filters.labels.labelling import (
     CONNECTIVITIES,
     CONNECTIVITY_HELP,
     Contacts,
     best,
     merged_contacts,
 )
-from eoscale_engine.filters.piece_labels import (
+from eoscale_engine.filters.labels.piece_labels import (
     SELECTIONS,
     PieceLabels,
     is_selected,

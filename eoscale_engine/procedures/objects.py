@@ -9,8 +9,8 @@ import numpy as np
 
 from eoscale_engine.declaration import Engine, Procedure, Summary, Table
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.labelling import Contacts
-from eoscale_engine.filters.piece_labels import ObjectValues, PieceLabels
+from eoscale_engine.filters.labels.labelling import Contacts
+from eoscale_engine.filters.labels.piece_labels import ObjectValues, PieceLabels
 from eoscale_engine.profile import Profile, can_hold
 from eoscale_engine.reductions.objects import ContactsFound, Objects, ObjectsFound
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Optional
 
 from eoscale_engine.declaration import Engine, Output, Procedure, Summary, Table, parameter
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.stretch import LinearStretch
+from eoscale_engine.filters.pixel.stretch import LinearStretch
 from eoscale_engine.reductions.histogram import ValueRange
 from eoscale_engine.reductions.percentiles import exact_percentiles
 from eoscale_engine.reductions.statistics import RasterStatistics

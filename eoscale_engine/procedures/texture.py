@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Optional
 
 from eoscale_engine.declaration import Engine, Output, Procedure, parameter
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.glcm import (
+from eoscale_engine.filters.texture.glcm import (
     DIRECTIONS,
     FEATURES,
     MAXIMUM_RADIUS,
@@ -73,6 +73,12 @@ class Texture(Procedure):
         *FEATURES,
     )  # fmt: skip
     outputs: ClassVar[tuple[Output, ...]] = (Output(label="Texture"),)
+    picture: ClassVar[Mapping[str, Any]] = {
+        "contrast": False,
+        "homogeneity": False,
+        "entropy": True,
+        "upper": 6000,
+    }
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"radius": 2, "entropy": False, "correlation": True},
         {

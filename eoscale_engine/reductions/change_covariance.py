@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from eoscale_engine.declaration import Blocks, Input, Reduction, image, parameter
-from eoscale_engine.filters.change_variates import EXAMPLE
-from eoscale_engine.filters.chi_square import survival, survival_table
+from eoscale_engine.filters.multivariate.change_variates import EXAMPLE
+from eoscale_engine.filters.multivariate.chi_square import survival, survival_table
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.covariance import (
     Covariances,
@@ -31,8 +31,8 @@ class ChangeCovariance(Reduction):
     """Weighted means and covariances of the stored pixels of all bands of both images.
 
     The weight of a pixel is the probability of no change under a transform (see
-    :class:`~eoscale_engine.filters.change_variates.ChangeVariates`), or 1 without one. Pixels that
-    are invalid or infinite in a band do not count. Gives :class:`Covariances`.
+    :class:`~eoscale_engine.filters.multivariate.change_variates.ChangeVariates`), or 1 without one.
+    Pixels that are invalid or infinite in a band do not count. Gives :class:`Covariances`.
     """
 
     label: ClassVar[str] = "Weighted covariance"

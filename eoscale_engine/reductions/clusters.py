@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Optional
 import numpy as np
 
 from eoscale_engine.declaration import Blocks, Reduction, parameter
-from eoscale_engine.filters.nearest_class import nearest
+from eoscale_engine.filters.multivariate.nearest_class import nearest
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.covariance import common_chunks
 
@@ -86,8 +86,9 @@ class ClassSums(NamedTuple):
 class ClusterSums(Reduction):
     """Number, sums and squared distances of the pixels nearest to each centre.
 
-    Pixels and classes are those of :class:`~eoscale_engine.filters.nearest_class.NearestClass`;
-    infinite pixels do not count. Gives :class:`ClassSums`.
+    Pixels and classes are those of
+    :class:`~eoscale_engine.filters.multivariate.nearest_class.NearestClass`; infinite pixels do not
+    count. Gives :class:`ClassSums`.
     """
 
     label: ClassVar[str] = "Class sums"

@@ -10,7 +10,7 @@ import numpy as np
 
 from eoscale_engine.declaration import Blocks, Input, Reduction, image, parameter
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.labelling import (
+from eoscale_engine.filters.labels.labelling import (
     CONNECTIVITIES,
     CONNECTIVITY_HELP,
     Contacts,
@@ -75,9 +75,9 @@ class CellPieces(NamedTuple):
 class ObjectsFound(Reduction):
     """Which pieces are one object, how large objects are, and which touch the image's border.
 
-    ``LABELS`` are those of :class:`eoscale_engine.filters.piece_labels.PieceLabels`; which blocks
-    it cut the image into makes no difference to the objects. Pieces of equal values that touch are
-    joined, in the cells and across their seams. Gives :class:`Objects` for each band.
+    ``LABELS`` are those of :class:`eoscale_engine.filters.labels.piece_labels.PieceLabels`; which
+    blocks it cut the image into makes no difference to the objects. Pieces of equal values that
+    touch are joined, in the cells and across their seams. Gives :class:`Objects` for each band.
     """
 
     inputs: ClassVar[tuple[Input, ...]] = (image("INPUT"), image("LABELS"))

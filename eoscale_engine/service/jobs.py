@@ -11,7 +11,7 @@ from eoscale_engine.catalogue import declarations
 from eoscale_engine.context import EOContextManager, Observer, Resources
 from eoscale_engine.declaration import Declaration, ImageFilter, Procedure, Reduction
 from eoscale_engine.errors import InputError, OutputError
-from eoscale_engine.filters.copy import Copy
+from eoscale_engine.filters.pixel.copy import Copy
 from eoscale_engine.memory.images import Image
 from eoscale_engine.profile import CRS, window_of_extent
 from eoscale_engine.raster_files.options import WriteOptions

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from eoscale_engine.declaration import Block, Blocks
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.band_functions import FUNCTIONS
-from eoscale_engine.filters.band_math import BandMath
+from eoscale_engine.filters.pixel.band_functions import FUNCTIONS
+from eoscale_engine.filters.pixel.band_math import BandMath
 from eoscale_engine.profile import CRS, Affine, Band, Profile
 from eoscale_engine.tiling import Window, split
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.bilateral import Bilateral
+from eoscale_engine.filters.neighbourhood.bilateral import Bilateral
 from eoscale_engine.profile import Band
 from tests.engine.neighbourhoods import (
     REAL_DTYPES,

@@ -9,7 +9,7 @@ import pytest
 from scipy import linalg, stats
 
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.chi_square import survival, survival_table
+from eoscale_engine.filters.multivariate.chi_square import survival, survival_table
 from eoscale_engine.procedures.change_detection import ChangeDetection
 from eoscale_engine.profile import Band
 from eoscale_engine.styles import Classes

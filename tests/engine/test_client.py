@@ -295,7 +295,7 @@ def test_the_estimate() -> None:
 
 
 def test_the_estimate_counts_margins_and_what_functions_hold() -> None:
-    from eoscale_engine.filters.focal import FocalStatistics
+    from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
     from eoscale_engine.profile import Profile
 
     # measured: 155 MB for one such block

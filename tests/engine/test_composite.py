@@ -16,7 +16,7 @@ import pytest
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.declaration import Block, Blocks
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.composite import STATISTICS, TemporalComposite
+from eoscale_engine.filters.pixel.composite import STATISTICS, TemporalComposite
 from eoscale_engine.profile import Band, Profile
 from eoscale_engine.styles import HEAT, Classes, Ramp
 from eoscale_engine.tiling import Window, split

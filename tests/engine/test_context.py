@@ -18,9 +18,9 @@ from eoscale_engine.callable_work import Tile
 from eoscale_engine.context import EOContextManager, Observer
 from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, Procedure, image
 from eoscale_engine.errors import Cancelled, GridError, InputError, OutputError, TileError
-from eoscale_engine.filters.copy import Copy
-from eoscale_engine.filters.focal import FocalStatistics
-from eoscale_engine.filters.gaussian import Gaussian
+from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
+from eoscale_engine.filters.neighbourhood.gaussian import Gaussian
+from eoscale_engine.filters.pixel.copy import Copy
 from eoscale_engine.memory.folder import shared_memory_root
 from eoscale_engine.profile import CRS, Affine, Band, Profile
 from eoscale_engine.reductions.statistics import RasterStatistics
@@ -242,7 +242,7 @@ def test_images_by_role(context: EOContextManager) -> None:
 
 
 def test_grids_must_agree(context: EOContextManager) -> None:
-    from eoscale_engine.filters.band_math import BandMath
+    from eoscale_engine.filters.pixel.band_math import BandMath
 
     one, two = filled(context), filled(context, crs="EPSG:32632")
     with pytest.raises(GridError, match=r"'created image'.*EPSG:32631.*EPSG:32632.*ALIGN"):

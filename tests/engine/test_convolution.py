@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.convolution import PRESETS, Convolution
-from eoscale_engine.filters.kernels import Kernel
+from eoscale_engine.filters.neighbourhood.convolution import PRESETS, Convolution
+from eoscale_engine.filters.neighbourhood.kernels import Kernel
 from eoscale_engine.profile import Band
 from eoscale_engine.styles import DIVERGING, Ramp
 from tests.engine.neighbourhoods import (

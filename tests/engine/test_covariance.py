@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from eoscale_engine.declaration import Block
-from eoscale_engine.filters.projection import LinearProjection
+from eoscale_engine.filters.multivariate.projection import LinearProjection
 from eoscale_engine.profile import Band
 from eoscale_engine.reductions.covariance import (
     PIECE,

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from eoscale_engine.declaration import Block, Blocks
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.edges import Edges
+from eoscale_engine.filters.neighbourhood.edges import Edges
 from eoscale_engine.profile import Band
 from eoscale_engine.styles import CYCLE, DIVERGING, GREY, Ramp
 from eoscale_engine.tiling import Window

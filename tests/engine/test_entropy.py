@@ -11,7 +11,7 @@ import pytest
 
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.entropy import EntropyBetween
+from eoscale_engine.filters.neighbourhood.entropy import EntropyBetween
 from eoscale_engine.procedures.entropy import LocalEntropy
 from eoscale_engine.profile import Band
 from tests.engine.neighbourhoods import profile_of, random_image, run, same_bits

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.executors import n_images_to_m_images_filter
-from eoscale_engine.filters.sample_scene import SampleElevation
+from eoscale_engine.filters.sample.sample_scene import SampleElevation
 
 ROOT = Path(__file__).parents[2]
 URBAN = ROOT.parent / "shared" / "data" / "urban_dsm.tif"

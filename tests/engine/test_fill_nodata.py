@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from eoscale_engine.filters.fill_nodata import FillNodata
+from eoscale_engine.filters.neighbourhood.fill_nodata import FillNodata
 from tests.engine.neighbourhoods import images, random_image, run
 
 QUADRANTS = (

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.focal import STATISTICS, FocalStatistics
-from eoscale_engine.filters.windows import windows_near_invalid
+from eoscale_engine.filters.neighbourhood.focal import STATISTICS, FocalStatistics
+from eoscale_engine.filters.neighbourhood.windows import windows_near_invalid
 from eoscale_engine.profile import Band
 from eoscale_engine.tiling import Window
 from tests.engine.neighbourhoods import (

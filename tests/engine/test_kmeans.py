@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.nearest_class import NearestClass, nearest
+from eoscale_engine.filters.multivariate.nearest_class import NearestClass, nearest
 from eoscale_engine.procedures import kmeans
 from eoscale_engine.procedures.kmeans import KMeans, first_centres, moved, seeds
 from eoscale_engine.profile import Band

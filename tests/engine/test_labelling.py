@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eoscale_engine.filters.labelling import (
+from eoscale_engine.filters.labels.labelling import (
     Contacts,
     best,
     contacts_of,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.majority import MajorityFilter
+from eoscale_engine.filters.labels.majority import MajorityFilter
 from eoscale_engine.profile import Band
 from tests.engine.neighbourhoods import REAL_DTYPES, profile_of, run, same_bits
 

@@ -12,8 +12,8 @@ import pytest
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.declaration import Block, Blocks
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.mask import Mask, ValidityMask
-from eoscale_engine.filters.mask_presets import PRESETS
+from eoscale_engine.filters.pixel.mask import Mask, ValidityMask
+from eoscale_engine.filters.pixel.mask_presets import PRESETS
 from eoscale_engine.profile import Band, Profile
 from eoscale_engine.tiling import Window
 from tests.engine.neighbourhoods import REAL_DTYPES, profile_of, random_image

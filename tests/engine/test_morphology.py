@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from scipy import ndimage
 
-from eoscale_engine.filters.morphology import OPERATIONS, Morphology
+from eoscale_engine.filters.neighbourhood.morphology import OPERATIONS, Morphology
 from eoscale_engine.profile import Band
 from tests.engine.neighbourhoods import REAL_DTYPES, images, profile_of, random_image, run
 

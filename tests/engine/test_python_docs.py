@@ -14,7 +14,7 @@ from osgeo import gdal
 from scipy import ndimage
 
 from eoscale_engine.context import EOContextManager
-from eoscale_engine.filters.sample_scene import SampleElevation
+from eoscale_engine.filters.sample.sample_scene import SampleElevation
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")

@@ -9,13 +9,22 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from eoscale_engine.filters import class_counts, frequencies, ranked, window_sorting
-from eoscale_engine.filters.class_counts import distinct_values, few_values
-from eoscale_engine.filters.focal import FocalStatistics
-from eoscale_engine.filters.sorting import comparators, execute, merging_program, select
-from eoscale_engine.filters.window_moments import window_count
-from eoscale_engine.filters.window_sorting import sorted_windows
-from eoscale_engine.filters.windows import Neighbourhood, neighbourhood, neighbourhood_of
+from eoscale_engine.filters.neighbourhood import class_counts, frequencies, ranked, window_sorting
+from eoscale_engine.filters.neighbourhood.class_counts import distinct_values, few_values
+from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
+from eoscale_engine.filters.neighbourhood.window_moments import window_count
+from eoscale_engine.filters.neighbourhood.window_sorting import sorted_windows
+from eoscale_engine.filters.neighbourhood.windows import (
+    Neighbourhood,
+    neighbourhood,
+    neighbourhood_of,
+)
+from eoscale_engine.filters.sorting import (
+    comparators,
+    execute,
+    merging_program,
+    select,
+)
 from tests.engine.neighbourhoods import REAL_DTYPES, random_image, run, same_bits
 
 CROSS = ((0, 0, 1, 0, 0), (1, 1, 0, 1, 1), (0, 0, 1, 0, 0))

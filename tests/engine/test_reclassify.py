@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.reclassify import Reclassify
-from eoscale_engine.filters.value_classes import ENDS
+from eoscale_engine.filters.pixel.reclassify import Reclassify
+from eoscale_engine.filters.pixel.value_classes import ENDS
 from eoscale_engine.profile import Band, Profile
 from eoscale_engine.styles import Classes
 from tests.engine.neighbourhoods import REAL_DTYPES, profile_of, random_image, run

@@ -12,9 +12,9 @@ from scipy.stats import gamma, kstest
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.declaration import Blocks, ImageFilter
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.random_fields import coarser, hashed, refined, smooth, uniform
-from eoscale_engine.filters.sample_land import FOREST, SNOW, TOWN, WATER, land
-from eoscale_engine.filters.sample_scene import (
+from eoscale_engine.filters.sample.random_fields import coarser, hashed, refined, smooth, uniform
+from eoscale_engine.filters.sample.sample_land import FOREST, SNOW, TOWN, WATER, land
+from eoscale_engine.filters.sample.sample_scene import (
     SampleElevation,
     SampleOptical,
     SampleSar,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from osgeo import gdal
 
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.sieve import Sieve
+from eoscale_engine.filters.labels.sieve import Sieve
 from tests.engine.neighbourhoods import REAL_DTYPES, run, same_bits
 from tests.engine.scipy_labels import labelled
 

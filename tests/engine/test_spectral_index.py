@@ -16,8 +16,8 @@ from osgeo import gdal
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.declaration import Block, Blocks
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters import surface_formulas, vegetation_formulas
-from eoscale_engine.filters.sensors import (
+from eoscale_engine.filters.spectral import surface_formulas, vegetation_formulas
+from eoscale_engine.filters.spectral.sensors import (
     BY_NAMES,
     NONE,
     ROLES,
@@ -25,8 +25,8 @@ from eoscale_engine.filters.sensors import (
     named_bands,
     sensor_table,
 )
-from eoscale_engine.filters.spectral_formulas import AFTER, INDICES, reference_table
-from eoscale_engine.filters.spectral_index import SpectralIndex
+from eoscale_engine.filters.spectral.spectral_formulas import AFTER, INDICES, reference_table
+from eoscale_engine.filters.spectral.spectral_index import SpectralIndex
 from eoscale_engine.profile import Band, Profile
 from eoscale_engine.styles import VEGETATION
 from eoscale_engine.tiling import Window

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eoscale_engine.context import EOContextManager
-from eoscale_engine.filters.stack import Stack
+from eoscale_engine.filters.pixel.stack import Stack
 from eoscale_engine.profile import Band, Profile
 from tests.engine.neighbourhoods import profile_of
 

@@ -11,11 +11,11 @@ from osgeo import gdal, osr
 
 from eoscale_engine.declaration import ImageFilter
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.aspect import Aspect
-from eoscale_engine.filters.hillshade import MODES, Hillshade
-from eoscale_engine.filters.roughness import Roughness, Ruggedness, TopographicPosition
-from eoscale_engine.filters.slope import Slope
-from eoscale_engine.filters.terrain import METHODS, spacing
+from eoscale_engine.filters.terrain.aspect import Aspect
+from eoscale_engine.filters.terrain.elevation import METHODS, spacing
+from eoscale_engine.filters.terrain.hillshade import MODES, Hillshade
+from eoscale_engine.filters.terrain.roughness import Roughness, Ruggedness, TopographicPosition
+from eoscale_engine.filters.terrain.slope import Slope
 from eoscale_engine.profile import Affine, Profile
 from eoscale_engine.tiling import Window
 from tests.engine.neighbourhoods import REAL_DTYPES

@@ -10,9 +10,9 @@ import pytest
 from osgeo import gdal
 
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.curvature import CURVATURES, METHODS, Curvature
-from eoscale_engine.filters.terrain import spacing
-from eoscale_engine.filters.vector_ruggedness import VectorRuggedness
+from eoscale_engine.filters.terrain.curvature import CURVATURES, METHODS, Curvature
+from eoscale_engine.filters.terrain.elevation import spacing
+from eoscale_engine.filters.terrain.vector_ruggedness import VectorRuggedness
 from eoscale_engine.profile import Affine
 from eoscale_engine.tiling import Window
 from tests.engine.terrains import GRID, NODATA, hills, profile_of, run, windows, with_scale

@@ -12,8 +12,8 @@ import pytest
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.declaration import Block, Blocks
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters import glcm_matrices
-from eoscale_engine.filters.glcm import FEATURES, MATRIX_FEATURES, PAIR_FEATURES, Glcm
+from eoscale_engine.filters.texture import glcm_matrices
+from eoscale_engine.filters.texture.glcm import FEATURES, MATRIX_FEATURES, PAIR_FEATURES, Glcm
 from eoscale_engine.procedures.texture import Texture
 from eoscale_engine.profile import Band, Profile
 from eoscale_engine.tiling import Window

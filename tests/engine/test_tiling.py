@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eoscale_engine.declaration import ImageFilter
-from eoscale_engine.filters.copy import Copy
+from eoscale_engine.filters.pixel.copy import Copy
 from eoscale_engine.pipeline.planning import tiles_of
 from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.reading import RasterFile

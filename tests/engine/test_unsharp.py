@@ -13,8 +13,8 @@ from scipy import ndimage
 
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.difference_of_gaussians import DifferenceOfGaussians
-from eoscale_engine.filters.unsharp import UnsharpMask
+from eoscale_engine.filters.neighbourhood.difference_of_gaussians import DifferenceOfGaussians
+from eoscale_engine.filters.neighbourhood.unsharp import UnsharpMask
 from eoscale_engine.profile import Band
 from tests.engine.neighbourhoods import (
     REAL_DTYPES,

@@ -10,7 +10,7 @@ from qgis.core import QgsRasterLayer
 
 from eoscale_engine.catalogue import declarations
 from eoscale_engine.context import EOContextManager
-from eoscale_engine.filters.sample_scene import SampleScene
+from eoscale_engine.filters.sample.sample_scene import SampleScene
 from eoscale_qgis.algorithms.recipe import recipe_of, styles_of
 from eoscale_qgis.styles import renderer_of
 from scripts.samples import roles_of

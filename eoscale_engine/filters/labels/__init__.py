@@ -1,0 +1,1 @@
+"""Filters of class images, and the labelling of objects."""

@@ -1,0 +1,1 @@
+"""Filters that a fit over all bands sets up."""

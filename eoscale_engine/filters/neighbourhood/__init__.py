@@ -1,0 +1,1 @@
+"""Filters of the pixels around each pixel, and what they share."""

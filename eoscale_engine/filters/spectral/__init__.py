@@ -1,0 +1,1 @@
+"""Spectral indices: the formulas as data, and which band plays which role."""

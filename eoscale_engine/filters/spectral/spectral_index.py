@@ -1,0 +1,278 @@
+"""Spectral indices, such as NDVI, of images whose bands are known by sensor, name or number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, ClassVar, Optional
+
+import numpy as np
+
+from eoscale_engine.declaration import Blocks, ImageFilter, Input, Pixels, image, parameter
+from eoscale_engine.errors import InputError
+from eoscale_engine.filters.pixel.band_math import BandMath
+from eoscale_engine.filters.spectral.sensors import BY_NAMES, NONE, ROLES, SENSORS, named_bands
+from eoscale_engine.filters.spectral.spectral_formulas import AFTER, CONSTANTS, INDICES
+from eoscale_engine.profile import Profile
+from eoscale_engine.styles import Ramp, Style
+
+_IMAGES = {"INPUT": "", "AFTER": AFTER}
+"""The images, and what the names of their bands end in."""
+
+
+def _band(role: str, *, advanced: bool = True) -> Any:
+    label, wavelength = ROLES[role]
+    return parameter(
+        None,
+        kind="band",
+        label=f"{label} band",
+        help=f"Number of the band at {wavelength}, in place of the sensor's",
+        advanced=advanced,
+    )
+
+
+def _names(profile: Profile) -> tuple[str, ...]:
+    return tuple(band.name for band in profile.bands)
+
+
+@dataclass(frozen=True)
+class SpectralIndex(ImageFilter):
+    """One of more than 120 spectral indices: of vegetation, water, snow, fire, towns, soil, rocks.
+
+    Say where the image has its bands: by the sensor, whose usual order of bands is known; by the
+    names of the bands (red, NIR, swir16, Sentinel-2's B4 ...); or by their numbers, which count
+    more than both. What a band is to an index: coastal, blue, green, yellow, red, red edge 1 to 3
+    (705, 740, 780 nm), near infrared, narrow near infrared (865 nm), shortwave infrared 1 and 2
+    (1600 and 2200 nm) and thermal.
+
+    The sensors: Sentinel-2 with the 13 bands of L1C, the 12 of L2A or the 10 of 10 and 20 m;
+    Landsat 5/7 with the bands 1 to 7 or the 6 without the thermal one; Landsat 8/9 with the bands
+    1 to 11 (or the first 7); MODIS with the bands 1 to 7; Pleiades and SPOT 6/7 (red, green, blue,
+    near infrared); PlanetScope with 4 or 8 bands; RapidEye; WorldView-2/3; and plain orders of
+    three and four bands.
+
+    Indices of two dates (dnbr, rbr, rdnbr, dndvi) take the later image too, with the bands in the
+    same order; all others leave it aside. The values of dnbr are positive where it burned.
+
+    Bands are reflectances: pixels with the bands' own scale and offset, then times the reflectance
+    scale plus the reflectance offset. Ratios such as NDVI are the same in any unit, unless there is
+    an offset. Indices with constants, such as EVI and SAVI, need values from 0 to 1: images of
+    integers without a scale are refused until the reflectance scale is given. Thermal bands keep
+    their own scale and offset only.
+
+    A pixel is invalid (nodata) where a band that the index needs is invalid, or the formula has no
+    finite value, as after a division by zero.
+
+    Computed in float32, and in float64 for images with 32-bit or larger integers or float64; the
+    result is float32, or float64 for 64-bit images.
+    """
+
+    name: ClassVar[str] = "spectralindex"
+    label: ClassVar[str] = "Spectral index"
+    group: ClassVar[str] = "Pixel"
+    tags: ClassVar[tuple[str, ...]] = (
+        "ndvi", "ndwi", "mndwi", "evi", "savi", "nbr", "dnbr", "ndsi", "ndbi", "ndmi", "bsi",
+        "vegetation index", "radiometric indices", "RadiometricIndices", "i.vi", "burn severity",
+        "water index", "snow index", "red edge", "band ratio", "mineral", "normalised difference",
+        "normalized difference index", "sentinel-2", "landsat", "modis",
+    )  # fmt: skip
+    inputs: ClassVar[tuple[Input, ...]] = (
+        image(
+            "INPUT",
+            label="Image (before)",
+            help="The image; of two, the earlier one",
+            band_choice=False,
+        ),
+        image(
+            "AFTER",
+            label="Image (after)",
+            help="For indices of two dates: the later image, with the same order of bands",
+            optional=True,
+            band_choice=False,
+        ),
+    )
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"index": "ndvi", "sensor": NONE, "red": 1, "nir": 2},
+        {"index": "savi", "red": 2, "nir": 1, "reflectance_scale": 0.01, "soil_factor": 0.25},
+        {
+            "index": "kndvi", "red": 1, "nir": 2,
+            "reflectance_scale": 0.5, "reflectance_offset": -1,
+        },
+        {"index": "rdnbr", "nir": 1, "swir2": 2},
+        {"index": "ebbi", "nir": 1, "swir1": 1, "thermal": 2, "reflectance_scale": 0.01},
+    )  # fmt: skip
+
+    index: str = parameter(
+        "ndvi",
+        choices=tuple(sorted(INDICES)),
+        help="The documentation has a table of all, with formulas, bands and sources",
+    )
+    sensor: str = parameter(
+        BY_NAMES,
+        choices=(BY_NAMES, *SENSORS),
+        help="Which order the bands have; with 'none' only the bands given below count",
+    )
+    reflectance_scale: Optional[float] = parameter(
+        None,
+        minimum=1e-9,
+        maximum=1e9,
+        help="What turns the image's values into reflectances from 0 to 1, such as 0.0001 for "
+        "Sentinel-2 or 0.0000275 for Landsat Collection 2; empty for images that hold them or "
+        "know their scale",
+    )
+    reflectance_offset: float = parameter(
+        0.0,
+        help="Added after the scale, such as -0.1 for Sentinel-2 since 2022 or -0.2 for Landsat "
+        "Collection 2",
+    )
+    blue: Optional[int] = _band("blue", advanced=False)
+    green: Optional[int] = _band("green", advanced=False)
+    red: Optional[int] = _band("red", advanced=False)
+    nir: Optional[int] = _band("nir", advanced=False)
+    swir1: Optional[int] = _band("swir1", advanced=False)
+    swir2: Optional[int] = _band("swir2", advanced=False)
+    coastal: Optional[int] = _band("coastal")
+    yellow: Optional[int] = _band("yellow")
+    red_edge1: Optional[int] = _band("red_edge1")
+    red_edge2: Optional[int] = _band("red_edge2")
+    red_edge3: Optional[int] = _band("red_edge3")
+    narrow_nir: Optional[int] = _band("narrow_nir")
+    thermal: Optional[int] = _band("thermal")
+    soil_factor: float = parameter(
+        CONSTANTS["L"],
+        minimum=0,
+        maximum=1,
+        help="L of savi, gsavi, wavi and satvi: 1 for bare soil, 0 for dense vegetation",
+        advanced=True,
+    )
+    soil_slope: float = parameter(
+        CONSTANTS["a"],
+        minimum=0.01,
+        maximum=100,
+        help="a of the soil line nir = a * red + b, for tsavi, wdvi and pvi",
+        advanced=True,
+    )
+    soil_intercept: float = parameter(
+        CONSTANTS["b"],
+        minimum=-10,
+        maximum=10,
+        help="b of the soil line nir = a * red + b, in reflectance, for tsavi and pvi",
+        advanced=True,
+    )
+    nir_weight: float = parameter(
+        CONSTANTS["alpha"],
+        label="Near infrared weight",
+        minimum=0.001,
+        maximum=1,
+        help="alpha of wdrvi, mostly 0.1 to 0.2",
+        advanced=True,
+    )
+
+    @property
+    def makes_invalid(self) -> bool:
+        """Where a formula has no finite value."""
+        return True
+
+    def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
+        """Refuse images without a band that the index needs, or not in reflectance if it must."""
+        super().check(inputs)
+        index = INDICES[self.index]
+        if index.two_dates and not inputs.get("AFTER"):
+            raise InputError(
+                f"{self.label}: {index.id} compares two dates. Give the later image as "
+                "'Image (after)'."
+            )
+        for role, ending in _IMAGES.items():
+            needed = index.roles(ending)
+            if needed:
+                self._check_image(inputs[role][0], role, needed)
+
+    def _check_image(self, profile: Profile, role: str, needed: Sequence[str]) -> None:
+        bands = self._bands(_names(profile))
+        labels = {name: f"'{ROLES[name][0]} band'" for name in needed}
+        missing = [label for name, label in labels.items() if name not in bands]
+        if missing:
+            reasons = {BY_NAMES: "no band's name tells which it is", NONE: "no number is given"}
+            reason = reasons.get(self.sensor, f"'{self.sensor}' has none")
+            raise InputError(
+                f"{self.label}: {self.index} needs {', '.join(missing)}, and {reason} ({role}). "
+                "Choose another sensor or index, or give the band's number."
+            )
+        for name, label in labels.items():
+            if bands[name] > profile.count:
+                raise InputError(
+                    f"{self.label}: {label} is band {bands[name]} (sensor: '{self.sensor}'), but "
+                    f"the image has {profile.count} band(s) ({role}). Choose the sensor whose "
+                    "order of bands the image has, or give the band's number."
+                )
+        whole = np.dtype(profile.dtype).kind in "iu" and any(
+            (profile.bands[bands[name] - 1].scale, profile.bands[bands[name] - 1].offset) == (1, 0)
+            for name in needed
+        )
+        if whole and self.reflectance_scale is None and INDICES[self.index].needs_reflectance:
+            raise InputError(
+                f"{self.label}: {self.index} needs reflectances from 0 to 1, but the image has "
+                f"{profile.dtype} pixels without a scale ({role}). Give the reflectance scale, "
+                "such as 0.0001 for Sentinel-2, or 1 to take the pixels as they are."
+            )
+
+    def output_profiles(self, inputs: Sequence[Profile]) -> list[Profile]:
+        """The grid of the image with one band, named as the index."""
+        index = INDICES[self.index]
+        profile = inputs[0].with_dtype(self._dtype(inputs)).with_bands((index.id,))
+        return [replace(profile, bands=(replace(profile.bands[0], unit=index.unit),))]
+
+    def styles(self) -> list[Optional[Style]]:
+        """The colours that suit the index, over its usual values where the unit is known."""
+        index = INDICES[self.index]
+        factor = index.doubling
+        known = factor is None or round(factor, 6) == 1 or self.reflectance_scale is not None
+        return [Ramp(index.colors, index.minimum, index.maximum) if known else Ramp(index.colors)]
+
+    def apply(self, blocks: Blocks) -> Pixels:
+        """One band, in the type that was computed in."""
+        profiles = [block.profile for block in blocks]
+        return _band_math(self, self._dtype(profiles), *map(_names, profiles)).apply(blocks)
+
+    def expression(self, *names: Sequence[str]) -> str:
+        """The index as band math, for images whose bands have these names."""
+        index = INDICES[self.index]
+        values = {
+            "L": f"{self.soil_factor!r}",
+            "a": f"{self.soil_slope!r}",
+            "b": f"({self.soil_intercept!r})",
+            "alpha": f"{self.nir_weight!r}",
+        }
+        for number, (bands, ending) in enumerate(zip(names, _IMAGES.values()), 1):
+            places = self._bands(bands)
+            for role in index.roles(ending):
+                values[role + ending] = self._reflectance(f"im{number}b{places[role]}", role)
+        return f"{index.id} = {index.expression(values)}"
+
+    def _dtype(self, profiles: Sequence[Profile]) -> str:
+        used = profiles if INDICES[self.index].two_dates else profiles[:1]
+        wide = any(np.dtype(profile.dtype).itemsize == 8 for profile in used)
+        return "float64" if wide else "float32"
+
+    def _bands(self, names: Sequence[str]) -> dict[str, int]:
+        """The band number of each role."""
+        known = named_bands(names) if self.sensor == BY_NAMES else SENSORS[self.sensor]
+        given = {role: getattr(self, role) for role in ROLES}
+        return {**known, **{role: number for role, number in given.items() if number}}
+
+    def _reflectance(self, band: str, role: str) -> str:
+        """The expression of a band, which has its own scale and offset already, in reflectance."""
+        if role == "thermal":
+            return band
+        scale = 1.0 if self.reflectance_scale is None else self.reflectance_scale
+        text = band if scale == 1 else f"{band} * {scale!r}"
+        return (
+            f"({text} + ({self.reflectance_offset!r}))" if self.reflectance_offset else f"({text})"
+        )
+
+
+@lru_cache(maxsize=64)
+def _band_math(declared: SpectralIndex, dtype: str, *names: Sequence[str]) -> BandMath:
+    """What computes an index: made once, not for each block."""
+    return BandMath(expressions=declared.expression(*names), dtype=dtype)

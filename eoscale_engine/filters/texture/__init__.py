@@ -1,0 +1,1 @@
+"""Features of grey level co-occurrence."""
