@@ -1,0 +1,1 @@
+"""Speckle filters."""

@@ -1,0 +1,137 @@
+"""The equivalent number of looks of a radar image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any, ClassVar
+
+import numpy as np
+
+from eoscale_engine.declaration import Chart, Engine, Procedure, Summary, Table, parameter
+from eoscale_engine.filters.radar.speckle import AMPLITUDE, INTENSITY, speckle_variation
+from eoscale_engine.profile import Profile
+from eoscale_engine.reductions.looks import (
+    Estimate,
+    LocalLooks,
+    LocalVariation,
+    local_looks,
+    looks_of,
+)
+
+DATA: dict[str, Any] = {
+    "default": INTENSITY,
+    "choices": (INTENSITY, AMPLITUDE),
+    "label": "Pixels are",
+    "help": "Intensity (power, sigma nought, gamma nought) or amplitude, its square root. Both "
+    "linear, not in decibels.",
+}
+"""The parameter ``data`` of the radar filters."""
+
+
+@dataclass(frozen=True)
+class NumberOfLooks(Procedure):
+    """Estimate the equivalent number of looks of a radar image: how much speckle it has.
+
+    Of homogeneous ground, L = mean^2 / variance of the intensity. The image is cut into square
+    windows side by side, and Ci^2 = variance / mean^2 is found in each, the variance being that of
+    a sample (n - 1). Windows on edges and texture vary more than speckle alone, homogeneous ones
+    all alike: L comes from the mode of their distribution, so that nobody needs to mark an area.
+
+    Windows are counted by log2(Ci^2), in bins of 1/16, smoothed by a triangle of 17 bins; m is the
+    mean of ln(Ci^2) over the bins within a factor of sqrt(2) of the highest one. With n pixels in a
+    window, gamma distributed intensities have 1 / (L + 1 / n) as the mean of Ci^2 and about a
+    variance of 2 (1 + 1 / L) / n of its square; taken as lognormal, L solves
+
+    1 / (L + 1 / n) = exp(m) sqrt(1 + 2 (1 + 1 / L) / n)
+
+    On simulated speckle of 1 to 16 looks it is right within 4 % for 250 x 250 pixels, within 3 %
+    for a million. Where little of the image is homogeneous the result is
+    too low; where neighbouring pixels are correlated, as in oversampled images, it is too high, by
+    the pixels that a resolution cell takes up.
+
+    Amplitudes are squared first, so that L is that of the intensity; Cu, in the table, is the
+    coefficient of variation of the pixels: 1 / sqrt(L) of intensities, 0.5227 / sqrt(L) of
+    amplitudes. Values are physical, ``pixel * scale + offset``, in float64, and must be linear, not
+    decibels. A window counts where at least half of its pixels are valid, and where its mean and
+    variance are finite and greater than 0. A band without such windows has no result; one has at
+    least 0.1 looks. Windows begin at each corner of the fixed cells of 512 x 512 pixels, or where
+    an extent does. Takes integers and floats.
+
+    Source of the mode of local estimates: S. N. Anfinsen, A. P. Doulgeris and T. Eltoft,
+    "Estimation of the equivalent number of looks in polarimetric synthetic aperture radar imagery",
+    IEEE Transactions on Geoscience and Remote Sensing 47(11), 2009.
+    """
+
+    name: ClassVar[str] = "numberoflooks"
+    label: ClassVar[str] = "Number of looks"
+    group: ClassVar[str] = "Radar"
+    sample: ClassVar[str] = "sar"
+    tags: ClassVar[tuple[str, ...]] = (
+        "enl", "equivalent number of looks", "sar", "radar", "speckle", "noise", "multilook",
+        "coefficient of variation",
+    )  # fmt: skip
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"side": 3},
+        {"data": AMPLITUDE},
+    )
+    numbers: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("LOOKS", "Number of looks of the first band"),
+        ("WINDOWS", "Windows of the first band"),
+        ("HOMOGENEOUS", "Windows of the first band that its number of looks comes from"),
+    )
+
+    data: str = parameter(**DATA)
+    side: int = parameter(
+        5,
+        minimum=3,
+        maximum=63,
+        unit="pixels",
+        label="Side of a window",
+        help="Large ones give sharper estimates, small ones find more homogeneous ground.",
+        advanced=True,
+    )
+
+    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
+        """Count the windows, then look for the mode."""
+        profile = engine.profile(images["INPUT"][0])
+        found = engine.reduce(LocalLooks(data=self.data, side=self.side), images)
+        estimates = [looks_of(band, self.side**2) for band in found]
+        rows = tuple(
+            (number, band.name, one.looks, variation_of(one, self.data), *one[1:])
+            for number, band, one in zip(profile.band_numbers, profile.bands, estimates)
+        )
+        notes = ["Cu is the coefficient of variation of the speckle."]
+        if any(one.looks is None for one in estimates):
+            notes.append(
+                "A band without a result has no window of valid pixels whose mean and variance are "
+                "greater than 0. Decibels must be turned into linear values first."
+            )
+        first = estimates[0]
+        return Summary(
+            self.label,
+            (Table("Looks", ("band", "name", "looks", "cu", "windows", "homogeneous"), rows),),
+            {"LOOKS": first.looks, "WINDOWS": first.windows, "HOMOGENEOUS": first.homogeneous},
+            (_chart(found, estimates, profile),),
+            tuple(notes),
+        )
+
+
+def variation_of(estimate: Estimate, data: str) -> Any:
+    """The coefficient of variation of the speckle; None without an estimate."""
+    return None if estimate.looks is None else sqrt(speckle_variation(estimate.looks, data))
+
+
+def _chart(
+    found: Sequence[LocalVariation], estimates: Sequence[Estimate], profile: Profile
+) -> Chart:
+    """How many windows have which number of looks, from an eighth to four times the result."""
+    series = []
+    for number, band, windows, one in zip(profile.band_numbers, profile.bands, found, estimates):
+        looks, counts = local_looks(windows)
+        middle = one.looks or 1.0
+        near = (looks >= middle / 8) & (looks <= middle * 4)
+        name = f"Band {number}: {band.name}" if band.name else f"Band {number}"
+        series.append((name, tuple(looks[near].tolist()), tuple(np.asarray(counts)[near].tolist())))
+    return Chart("Looks of single windows", "Number of looks", "Windows", tuple(series), "lines")
