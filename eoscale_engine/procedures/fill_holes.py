@@ -28,6 +28,7 @@ from eoscale_engine.procedures.objects import (
 )
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.objects import Objects
+from eoscale_engine.styles import Classes, Style
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,10 @@ class FillHoles(Procedure):
         if self.filling == "given value":
             check_value(self.label, self.value, profile)
         pixel_area(self.label, self.unit, profile)
+
+    def styles(self) -> Sequence[Optional[Style]]:
+        """One colour for each class."""
+        return (Classes(),)
 
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> tuple[list[Any], Summary]:
         """Find all objects, those of invalid pixels too, and what encloses the holes."""

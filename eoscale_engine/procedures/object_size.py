@@ -35,6 +35,7 @@ from eoscale_engine.procedures.objects import (
 )
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.objects import Objects
+from eoscale_engine.styles import Classes, Style
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,10 @@ class ObjectSize(Procedure):
         if self.replacement == "given value":
             check_value(self.label, self.value, profile)
         pixel_area(self.label, self.unit, profile)
+
+    def styles(self) -> Sequence[Optional[Style]]:
+        """One colour for each class."""
+        return (Classes(),)
 
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> tuple[list[Any], Summary]:
         """Find objects and their sizes, what those to be replaced touch, and replace them."""

@@ -77,7 +77,7 @@ class Texture(Procedure):
         "contrast": False,
         "homogeneity": False,
         "entropy": True,
-        "upper": 6000,
+        "upper": 0.2,
     }
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"radius": 2, "entropy": False, "correlation": True},

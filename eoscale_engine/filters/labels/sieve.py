@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
 
@@ -17,6 +18,7 @@ from eoscale_engine.filters.labels.labelling import (
     pieces_of,
     surroundings,
 )
+from eoscale_engine.styles import Classes, Style
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,10 @@ class Sieve(ImageFilter):
         pixels = np.zeros((2, side, side))
         pixels[:, side // 2, side // 2 + 1 :] = 1
         return pixels
+
+    def styles(self) -> Sequence[Optional[Style]]:
+        """One colour for each class."""
+        return (Classes(),)
 
     def apply(self, blocks: Blocks) -> Pixels:
         """Label the block with its margin, and look at the small objects."""

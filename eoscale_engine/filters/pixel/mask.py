@@ -68,7 +68,7 @@ class Mask(ImageFilter):
             "MASK", help="Of the same size and grid: a mask, or a quality band", band_choice=False
         ),
     )
-    picture: ClassVar[Mapping[str, Any]] = {"rule": "values", "values": "1, 2"}
+    picture: ClassVar[Mapping[str, Any]] = {"rule": "values", "values": "1, 4"}
     examples = (
         {},
         {"rule": "values", "values": (17, 3, 0.5), "selected": "keep", "band": 2},
@@ -262,6 +262,7 @@ class ValidityMask(ImageFilter):
         "data mask", "footprint", "binary",
     )  # fmt: skip
     dtype_kinds = "iufc"
+    sample = "elevation"
     examples = ({}, {"combine": "all"}, {"combine": "any"})
 
     combine: str = parameter(

@@ -59,7 +59,7 @@ class Reclassify(ImageFilter):
         "density slice", "lookup table", "remap", "replace values", "binning", "class mapping",
     )  # fmt: skip
     picture: ClassVar[Mapping[str, Any]] = {
-        "table": [0, 1000, 1, 1000, 3000, 2, 3000, 10000, 3],
+        "table": [0, 350, 1, 350, 600, 2, 600, 10000, 3],
         "physical": False,
     }
     examples = (
