@@ -22,6 +22,7 @@ from typing import Any
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
 
 import numpy as np
+from catalogue import catalogue
 from memory_use import Peak, descendants, proportional_set_size
 from osgeo import gdal
 from paired import Row, at_most, faster, paired
@@ -222,7 +223,13 @@ def start(path: str, repeats: int) -> list[Row]:
     ]
 
 
-SECTIONS = {"loading": loading, "filters": filters, "memory": memory, "start": start}
+SECTIONS = {
+    "loading": loading,
+    "filters": filters,
+    "catalogue": catalogue,
+    "memory": memory,
+    "start": start,
+}
 
 
 def report(rows: list[Row], size: int) -> str:

@@ -26,7 +26,6 @@ from eoscale_engine.errors import InputError
 from eoscale_qgis import rendering
 from eoscale_qgis.grids import Grid, grids_of
 from tests.qgis.helpers import read_pixels, write_image
-from tests.qgis.test_engine import real  # noqa: F401 - a fixture
 from tests.qgis.tile_server import CELL, WORLD, TileServer, tile
 
 TEMPORARY = QgsProcessing.TEMPORARY_OUTPUT

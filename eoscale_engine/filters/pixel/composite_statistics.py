@@ -66,8 +66,7 @@ def number_of(dates: Arrays, known: Known) -> Any:
 def extreme(dates: Arrays, known: Known, *, largest: bool) -> np.ndarray:
     """The smallest or the largest value."""
     found = filled(dates, known, _bound(dates[0].dtype, upper=not largest))
-    # which of 0.0 and -0.0 is taken is not defined; adding 0 makes both 0.0
-    return reduce(np.maximum if largest else np.minimum, found) + found[0].dtype.type(0)
+    return _one_zero(reduce(np.maximum if largest else np.minimum, found))
 
 
 def extreme_date(dates: Arrays, known: Known, *, largest: bool) -> np.ndarray:
@@ -139,35 +138,43 @@ def percentile(dates: Arrays, known: Known, percent: float, dtype: np.dtype) -> 
     Linear between two, in this type.
     """
     if known is None:
-        place = percent * (len(dates) - 1) / 100
-        below = int(place)
-        if place == below:
-            (found,) = select(dates, (below,), keep=True)
-            return found + found.dtype.type(0)
-        low, high = select(dates, (below, below + 1), keep=True)
-        return _between(low, high, place - below, dtype)
+        ranks, share = _place(len(dates), percent)
+        return _between(select(dates, ranks, keep=True), share, dtype)
     ordered = select(filled(dates, known, _bound(dates[0].dtype, upper=True)), range(len(dates)))
-    last = np.maximum(number_of(dates, known).astype(np.intp) - 1, 0)
-    places = percent * last / 100
-    ranks = places.astype(np.intp)
-    stack = np.stack(ordered)
-    low, high = (
-        np.take_along_axis(stack, rank[np.newaxis], axis=0)[0]
-        for rank in (ranks, np.minimum(ranks + 1, last))
-    )
-    result = _between(low, high, places - ranks, dtype)
-    return np.where(places == ranks, low + low.dtype.type(0), result).astype(dtype, copy=False)
+    count = number_of(dates, known)
+    result = np.zeros(count.shape, dtype)
+    for number in range(1, len(dates) + 1):
+        there = count == number
+        if there.any():
+            ranks, share = _place(number, percent)
+            found = _between([ordered[rank] for rank in ranks], share, dtype)
+            np.copyto(result, found, where=there, casting="unsafe")
+    return result
 
 
-def _between(low: np.ndarray, high: np.ndarray, share: Any, dtype: np.dtype) -> np.ndarray:
-    share = np.asarray(share)
-    result = np.multiply(low, (1 - share).astype(dtype), dtype=dtype, casting="unsafe")
-    result += np.multiply(high, share.astype(dtype), dtype=dtype, casting="unsafe")
-    # rounding never leads out of the two values, and zeros have one sign
+def _place(number: int, percent: float) -> tuple[tuple[int, ...], float]:
+    """Between which of so many sorted values the percentile lies, and how far from the first."""
+    place = percent * (number - 1) / 100
+    below = int(place)
+    return ((below,) if place == below else (below, below + 1)), place - below
+
+
+def _between(values: Arrays, share: float, dtype: np.dtype) -> np.ndarray:
+    """One value as it is, or what lies between two."""
+    if len(values) == 1:
+        return _one_zero(values[0])
+    low, high = values
+    result = np.multiply(low, dtype.type(1 - share), dtype=dtype, casting="unsafe")
+    result += np.multiply(high, dtype.type(share), dtype=dtype, casting="unsafe")
+    # rounding never leads out of the two values
     np.maximum(result, low, out=result, casting="unsafe")
     np.minimum(result, high, out=result, casting="unsafe")
-    result += dtype.type(0)
-    return result
+    return _one_zero(result)
+
+
+def _one_zero(found: np.ndarray) -> np.ndarray:
+    """0.0 for -0.0: which of them is taken is not defined; adding 0 makes both 0.0."""
+    return found + found.dtype.type(0) if found.dtype.kind == "f" else found
 
 
 def majority(dates: Arrays, known: Known) -> np.ndarray:
@@ -184,7 +191,7 @@ def majority(dates: Arrays, known: Known) -> np.ndarray:
         better = (run > longest) & (place < count)
         best = np.where(better, ordered[place], best)
         np.maximum(longest, run, out=longest)
-    return best + best.dtype.type(0)
+    return _one_zero(best)
 
 
 def _bound(dtype: np.dtype, *, upper: bool) -> Any:
