@@ -77,7 +77,7 @@ class Texture(Procedure):
         "contrast": False,
         "homogeneity": False,
         "entropy": True,
-        "upper": 0.2,
+        "upper": 0.6,
     }
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"radius": 2, "entropy": False, "correlation": True},

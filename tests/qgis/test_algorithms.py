@@ -23,7 +23,7 @@ from eoscale_engine.catalogue import declarations
 from eoscale_engine.errors import OutputError, TileError
 from eoscale_qgis.algorithms.definition import definitions
 from eoscale_qgis.algorithms.destinations import check_destinations
-from eoscale_qgis.algorithms.parameters import with_chosen_texts
+from eoscale_qgis.algorithms.parameters import as_text, with_chosen_texts
 from eoscale_qgis.algorithms.recipe import LOAD_INTO_MEMORY, SAVE_IMAGE, plain_text, recipe_of
 from tests.qgis.helpers import read_pixels, write_image
 
@@ -96,7 +96,10 @@ def test_every_field_is_a_parameter_with_its_default(provider):
             if definition.isDestination():
                 continue
             assert definition is not None, (name, item.name)
-            assert definition.defaultValue() == (item.default if item.kind != "file" else None)
+            default = as_text(item.default)
+            if item.kind == "table":
+                default = [cell for row in item.default for cell in row]
+            assert definition.defaultValue() == (default if item.kind != "file" else None)
         for number, _ in getattr(declaration, "numbers", ()):
             assert algorithm.outputDefinition(number.upper()) is not None
 
@@ -120,16 +123,16 @@ def test_help_is_plain_text():
 
 
 def test_help_shows_formulas_in_the_dialog_and_in_the_terminal(provider, monkeypatch):
-    algorithm = provider.algorithm("focalstatistics")
-    assert "col^2 &lt;= radius^2" in algorithm.shortHelpString()
+    algorithm = provider.algorithm("histogram")
+    assert "start &lt;= x &lt; end" in algorithm.shortHelpString()
     monkeypatch.setattr(QgsApplication, "platform", lambda: "qgis_process")
-    assert "col^2 <= radius^2" in algorithm.shortHelpString()
+    assert "start <= x < end" in algorithm.shortHelpString()
 
 
 # ---- values
 
 
-@pytest.mark.parametrize("value", ["median", 99, "99", True])
+@pytest.mark.parametrize("value", ["mode", 99, "99", True])
 def test_a_choice_that_is_not_there(provider, image, value):
     assert "STATISTIC" in refusal("focalstatistics", INPUT=image, STATISTIC=value, OUTPUT=TEMPORARY)
 

@@ -94,7 +94,7 @@ def left_behind():
 # ---- as the first image
 
 
-def test_tiles_over_an_extent(real, tiles, feedback, tmp_path):  # noqa: F811
+def test_tiles_over_an_extent(real, tiles, feedback, tmp_path):
     path = str(tmp_path / "out.tif")
     run(
         "saveimage", feedback,
@@ -111,7 +111,7 @@ def test_tiles_over_an_extent(real, tiles, feedback, tmp_path):  # noqa: F811
     assert not left_behind()
 
 
-def test_one_colour_of_tiles(real, tiles):  # noqa: F811
+def test_one_colour_of_tiles(real, tiles):
     found = run(
         "rasterstatistics", INPUT=tiles, BANDS=[2], EXTENT=extent(30, 20), CELL_SIZE=CELL
     )  # fmt: skip
@@ -174,13 +174,13 @@ def below(tmp_path):
     )  # fmt: skip
 
 
-def test_tiles_on_the_grid_of_the_first_image(real, tiles, below, tmp_path):  # noqa: F811
+def test_tiles_on_the_grid_of_the_first_image(real, tiles, below, tmp_path):
     path = str(tmp_path / "out.tif")
     run("bandmath", INPUTS=[below, tiles], EXPRESSIONS="im1 * 0 + im2b1", OUTPUT=path)
     assert_same_to_a_pixel(read_pixels(path), colours(300, 250)[0])
 
 
-def test_only_what_an_extent_needs_is_asked_for(real, server, tiles, below, tmp_path):  # noqa: F811
+def test_only_what_an_extent_needs_is_asked_for(real, server, tiles, below, tmp_path):
     code = tmp_path / "shift.py"
     code.write_text(
         "import numpy as np\n"
@@ -198,7 +198,7 @@ def test_only_what_an_extent_needs_is_asked_for(real, server, tiles, below, tmp_
     assert set(server.asked) == {(4, 4)}
 
 
-def test_tiles_in_another_crs(real, tiles, image, tmp_path):  # noqa: F811
+def test_tiles_in_another_crs(real, tiles, image, tmp_path):
     path = str(tmp_path / "out.tif")
     run("bandmath", INPUTS=[image, tiles], EXPRESSIONS="im2b1\nim2b2", OUTPUT=path)
     # The image is smaller than a pixel of the tiles, and lies at 3 degrees east, 41.55 north.
@@ -232,7 +232,7 @@ def test_a_server_that_does_not_answer(provider, engines, qgis_app, server):
     assert not left_behind()
 
 
-def test_a_tile_that_fails(real, server, tiles, feedback):  # noqa: F811
+def test_a_tile_that_fails(real, server, tiles, feedback):
     server.broken = {(5, 4)}
     found = run(
         "rasterstatistics", feedback, INPUT=tiles, EXTENT=extent(300, 100), CELL_SIZE=CELL
@@ -306,7 +306,7 @@ def virtual(image, cols=12, rows=10):
     return layer
 
 
-def test_a_virtual_raster(real, image, feedback, tmp_path):  # noqa: F811
+def test_a_virtual_raster(real, image, feedback, tmp_path):
     path = str(tmp_path / "out.tif")
     run("saveimage", feedback, INPUT=virtual(image), OUTPUT=path)
     np.testing.assert_array_equal(read_pixels(path), read_pixels(image) * 2)
@@ -314,7 +314,7 @@ def test_a_virtual_raster(real, image, feedback, tmp_path):  # noqa: F811
     assert any("rendering 12 x 10 pixels" in text for text in feedback.infos)
 
 
-def test_a_crs_that_the_user_set_on_a_virtual_raster(real, image, tmp_path):  # noqa: F811
+def test_a_crs_that_the_user_set_on_a_virtual_raster(real, image, tmp_path):
     layer = virtual(image)
     layer.setCrs(QgsCoordinateReferenceSystem("EPSG:32633"))
     path = str(tmp_path / "out.tif")
