@@ -98,7 +98,7 @@ def test_every_field_is_a_parameter_with_its_default(provider):
             assert definition is not None, (name, item.name)
             default = as_text(item.default)
             if item.kind == "table":
-                default = [cell for row in item.default for cell in row]
+                default = [cell for row in item.default or () for cell in row]
             assert definition.defaultValue() == (default if item.kind != "file" else None)
         for number, _ in getattr(declaration, "numbers", ()):
             assert algorithm.outputDefinition(number.upper()) is not None
