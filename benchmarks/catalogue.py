@@ -185,13 +185,13 @@ def _linear(bench: Bench, height: np.ndarray) -> None:
     scipy = "SciPy, whole array"
     kernel = np.array(RAMP, np.float32)
     bench.compare(
-        "convolution 5x5", Convolution(kernel=RAMP), [key], scipy,
+        "convolution 5x5", Convolution(weights=RAMP), [key], scipy,
         lambda: ndimage.correlate(height, kernel / kernel.sum()), 2.5,
     )  # fmt: skip
     weights = np.array([1, 4, 6, 4, 1], np.float32)
     full = np.outer(weights, weights) / 256
     bench.compare(
-        "convolution 5x5, separable kernel", Convolution(kernel=BINOMIAL), [key], scipy,
+        "convolution 5x5, separable kernel", Convolution(weights=BINOMIAL), [key], scipy,
         lambda: ndimage.correlate(height, full), 4,
     )  # fmt: skip
     bench.compare(

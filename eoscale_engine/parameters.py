@@ -148,3 +148,12 @@ def parameter_of(item: Field[Any], hint: Any) -> Parameter:
     options["label"] = options["label"] or item.name.replace("_", " ").capitalize()
     default = None if item.default is MISSING else item.default
     return Parameter(name=item.name, default=default, optional=optional, **options)
+
+
+def as_text(value: Any) -> Any:
+    """A default as it is typed: numbers separated by commas, rows by semicolons."""
+    if not isinstance(value, tuple):
+        return value
+    if value and isinstance(value[0], tuple):
+        return "; ".join(" ".join(f"{cell:g}" for cell in row) for row in value)
+    return ", ".join(f"{number:g}" for number in value)

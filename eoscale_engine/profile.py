@@ -251,6 +251,19 @@ class Profile(Mapping[str, Any]):
         """The same image with this nodata value in every band."""
         return replace(self, bands=tuple(replace(band, nodata=nodata) for band in self.bands))
 
+    def without_colors(self) -> Profile:
+        """The same image without what its values stood for: colour tables, names of classes."""
+        bands = tuple(
+            replace(
+                band,
+                color_table=(),
+                categories=(),
+                color="Undefined" if band.color == "Palette" else band.color,
+            )
+            for band in self.bands
+        )
+        return replace(self, bands=bands)
+
     def physical(self, *, unit: Optional[str] = None) -> Profile:
         """The same image without scale, offset and statistics: pixels are the values themselves."""
         bands = tuple(

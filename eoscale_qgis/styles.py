@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Optional
 
 from qgis.core import (
+    Qgis,
     QgsColorRampShader,
     QgsContrastEnhancement,
     QgsMapLayer,
@@ -15,6 +16,7 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
+    QgsRasterBandStats,
     QgsRasterDataProvider,
     QgsRasterLayer,
     QgsRasterRenderer,
@@ -104,8 +106,11 @@ def _classes(style: Classes, provider: QgsRasterDataProvider) -> Optional[QgsRas
     entries = list(style.entries)
     if not entries and provider.colorTable(1):  # the file's own colours stay
         return None
+    # a palette has whole numbers alone; QGIS gives integers with a scale as floats
+    if not entries and provider.dataType(1) in (Qgis.DataType.Float32, Qgis.DataType.Float64):
+        return None
     if not entries:
-        found = provider.bandStatistics(1)
+        found = _extremes(provider, 1)
         first, last = math.floor(found.minimumValue), math.ceil(found.maximumValue)
         if last - first >= MOST_CLASSES:
             steps = 8 * MOST_CLASSES
@@ -182,7 +187,7 @@ def _bounds(
     if low is None or high is None:
         lowest, highest = provider.cumulativeCut(band, CUT, 1 - CUT, QgsRectangle(), SAMPLE)
         if not (math.isfinite(lowest) and math.isfinite(highest)):  # an image of one value
-            found = provider.bandStatistics(band)
+            found = _extremes(provider, band)
             lowest, highest = found.minimumValue, found.maximumValue
         if symmetric:
             highest = max(abs(lowest), abs(highest))
@@ -192,6 +197,12 @@ def _bounds(
     if not (math.isfinite(low) and math.isfinite(high)):
         return None
     return (low, high) if low < high else (low - 0.5, low + 0.5)
+
+
+def _extremes(provider: QgsRasterDataProvider, band: int) -> QgsRasterBandStats:
+    """Smallest and largest value: with a sample size those stored in the file, which are exact."""
+    wanted = QgsRasterBandStats.Stats.Min | QgsRasterBandStats.Stats.Max
+    return provider.bandStatistics(band, wanted, QgsRectangle(), SAMPLE)
 
 
 def _hue(number: int) -> str:

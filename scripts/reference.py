@@ -23,6 +23,7 @@ from eoscale_engine.catalogue import declarations
 from eoscale_engine.declaration import Declaration, Input, Parameter
 from eoscale_engine.filters.spectral.sensors import sensor_table
 from eoscale_engine.filters.spectral.spectral_formulas import reference_table
+from eoscale_engine.parameters import as_text
 
 PAGE = ROOT / "docs" / "algorithms.md"
 INDICES = ROOT / "docs" / "spectral-indices.md"
@@ -133,7 +134,7 @@ def _input(item: Input) -> str:
 
 
 def _parameter(item: Parameter) -> str:
-    default = "" if item.default in (None, "") else f"`{item.default}`"
+    default = "" if item.default in (None, "", ()) else f"`{as_text(item.default)}`"
     label = item.label + (f" [{item.unit}]" if item.unit else "")
     choices = f" One of: {', '.join(item.choices)}." if item.choices else ""
     help_ = item.help.rstrip(".") + "."

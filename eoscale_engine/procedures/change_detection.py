@@ -62,10 +62,10 @@ class ChangeDetection(Procedure):
     A penalty p makes the covariance matrix S of each image S + p diag(S), where bands depend almost
     on each other; the variances of the variates are then their own.
 
-    A pixel that is invalid in any band of either image is invalid. Pixels that are infinite take no
-    part in the correlations. With an extent its pixels alone count. All is computed in float64;
-    results are float32. Scale and offset of bands make no difference. Takes integers and floats
-    ``(bands, rows, cols)``; bands that are constant or depend on each other are refused.
+    A pixel that is invalid or infinite in any band of either image is invalid. With an extent its
+    pixels alone count. All is computed in float64; results are float32. Scale and offset of bands
+    make no difference. Takes integers and floats ``(bands, rows, cols)``; bands that are constant
+    or depend on each other are refused.
 
     A. A. Nielsen, "The Regularized Iteratively Reweighted MAD Method for Change Detection in Multi-
     and Hyperspectral Data", IEEE Transactions on Image Processing 16(2), 2007, pp. 463-478.

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
 from eoscale_engine.declaration import Engine, Output, Procedure, parameter
-from eoscale_engine.errors import InputError
 from eoscale_engine.filters.neighbourhood.entropy import EntropyBetween
 from eoscale_engine.filters.neighbourhood.windows import SHAPES
-from eoscale_engine.reductions.histogram import ValueRange
+from eoscale_engine.procedures.value_bounds import check_bounds, find_bounds
 from eoscale_engine.styles import HEAT, Ramp, Style
 
 
@@ -92,14 +90,7 @@ class LocalEntropy(Procedure):
 
     def validate(self) -> None:
         """Refuse bounds that enclose nothing."""
-        for bound in (self.lower, self.upper):
-            if bound is not None and not math.isfinite(bound):
-                raise InputError(f"{self.label}: a bound cannot be {bound}.")
-        if self.lower is not None and self.upper is not None and self.lower >= self.upper:
-            raise InputError(
-                f"{self.label}: the lower bound {self.lower:g} must be less than the upper bound "
-                f"{self.upper:g}."
-            )
+        check_bounds(self.label, self.lower, self.upper)
 
     def styles(self) -> Sequence[Optional[Style]]:
         """The more bits the brighter."""
@@ -107,24 +98,8 @@ class LocalEntropy(Procedure):
 
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> list[Any]:
         """Find the bounds that are not given, then compute."""
-        count = engine.profile(images["INPUT"][0]).count
-        found: list[Any] = [None] * count
-        if self.lower is None or self.upper is None:
-            found = engine.reduce(ValueRange(), images)
-        bounds = tuple(self._bounds(band, limits) for band, limits in enumerate(found, 1))
+        bounds = find_bounds(self.label, self.lower, self.upper, images, engine)
         one_pass = EntropyBetween(
             bounds, self.levels, self.radius, self.shape, self.nodata, self.fill
         )
         return engine.filter(one_pass, images)
-
-    def _bounds(self, band: int, limits: Optional[tuple[float, float]]) -> tuple[float, float]:
-        """Both bounds of a band with these smallest and largest values (None: it has no value)."""
-        smallest, largest = limits or (0.0, 0.0)
-        lower = smallest if self.lower is None else self.lower
-        upper = largest if self.upper is None else self.upper
-        if limits and lower > upper:
-            raise InputError(
-                f"{self.label}: no value of band {band} lies within the bounds; it has values from "
-                f"{smallest:g} to {largest:g}."
-            )
-        return lower, max(lower, upper)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Optional
 import numpy as np
 
 from eoscale_engine.declaration import Engine, Output, Procedure, Summary, parameter
+from eoscale_engine.errors import InputError
 from eoscale_engine.filters.labels.labelling import (
     CONNECTIVITIES,
     CONNECTIVITY_HELP,
@@ -118,8 +119,18 @@ class FillHoles(Procedure):
         profile = inputs["INPUT"][0]
         if self.holes == "pixels of a value":
             check_value(self.label, self.background, profile)
+            if all(band.nodata == self.background for band in profile.bands):
+                raise InputError(
+                    f"{self.label}: the value of holes, {self.background:g}, is the image's nodata "
+                    "value. Choose that holes are invalid pixels."
+                )
         if self.filling == "given value":
             check_value(self.label, self.value, profile)
+            if any(band.nodata == self.value for band in profile.bands):
+                raise InputError(
+                    f"{self.label}: the given value {self.value:g} is the image's nodata value. "
+                    "Choose another one."
+                )
         pixel_area(self.label, self.unit, profile)
 
     def styles(self) -> Sequence[Optional[Style]]:

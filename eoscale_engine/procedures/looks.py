@@ -89,7 +89,7 @@ class NumberOfLooks(Procedure):
         maximum=63,
         unit="pixels",
         label="Side of a window",
-        help="Large ones give sharper estimates, small ones find more homogeneous ground.",
+        help="5 is 5 x 5. Large ones estimate better, small ones find more homogeneous ground.",
         advanced=True,
     )
 

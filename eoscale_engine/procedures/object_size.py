@@ -28,6 +28,7 @@ from eoscale_engine.procedures.objects import (
     check_value,
     contacts,
     find_objects,
+    free_value,
     outside,
     pixel_area,
     replaced,
@@ -68,7 +69,7 @@ class ObjectSize(Procedure):
 
     Nodata, NaN and masked pixels belong to no object and stay as they are. The data type, scale,
     offset and nodata value are the input's; where it has no nodata value and one is needed, the
-    largest of its unsigned, the smallest of its signed type, or NaN.
+    largest value of its unsigned, the smallest of its signed type that no object has, or NaN.
 
     The table has, for each band, the number of objects of selected values, of those that were
     replaced, and of their pixels.
@@ -163,7 +164,13 @@ class ObjectSize(Procedure):
         if self.replacement == "nodata":
             values = [None] * len(objects)
         elif self.replacement == "given value":
-            values = [np.full(len(o.sizes), self.value, o.values.dtype) for o in objects]
+            # as a valid value nodata would be moved aside, to another class
+            values = [
+                None
+                if band.nodata == self.value
+                else np.full(len(found.sizes), self.value, found.values.dtype)
+                for found, band in zip(objects, profile.bands)
+            ]
         else:
             touched = contacts(labels, engine, objects, unwanted)
             values = []
@@ -171,7 +178,8 @@ class ObjectSize(Procedure):
                 target = self._targets(found, touched[number], unwanted[number])
                 unwanted[number] &= target != 0
                 values.append(found.values[target])
-        made = replaced(images, engine, labels, objects, unwanted, values)
+        nodata = free_value(objects) if self.replacement == "nodata" else None
+        made = replaced(images, engine, labels, objects, unwanted, values, nodata)
         engine.release(labels)
         return made, summary_of(self, profile, objects, selected, unwanted)
 

@@ -83,15 +83,31 @@ def replaced(
     objects: Sequence[Objects],
     changed: Sequence[np.ndarray],
     values: Sequence[Optional[np.ndarray]],
+    nodata: Optional[int] = None,
 ) -> list[Any]:
-    """The image with the values (None: nodata) that some objects of each band get instead."""
+    """The image with the values (None: nodata) that some objects of each band get instead.
+
+    ``nodata`` is for bands that have no such value.
+    """
     pieces = [found.numbers for found in objects]
     declaration = ObjectValues(
         [found.ids for found in objects],
         [table[numbers] for table, numbers in zip(changed, pieces)],
         [None if table is None else table[numbers] for table, numbers in zip(values, pieces)],
+        nodata,
     )
     return engine.filter(declaration, {**images, "LABELS": [labels]})
+
+
+def free_value(objects: Sequence[Objects]) -> Optional[int]:
+    """A value that no object has, for nodata; None for floats, and where all are taken."""
+    dtype = objects[0].values.dtype
+    if dtype.kind == "f":
+        return None
+    used = {int(value) for found in objects for value in np.unique(found.values[found.valid])}
+    low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    listed = range(high, low - 1, -1) if dtype.kind == "u" else range(low, high + 1)
+    return next((value for value in listed if value not in used), None)
 
 
 def summary_of(

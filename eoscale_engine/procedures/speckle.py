@@ -94,7 +94,7 @@ class SpeckleFilter(Procedure):
     picture: ClassVar[Mapping[str, Any]] = {"method": SIGMA, "radius": 4, "looks": 4}
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"looks": 3},
-        {"method": SIGMA, "radius": 2, "sigma": 0.7},
+        {"method": SIGMA, "radius": 2, "speckle_share": 0.7},
         {"method": GAMMA, "data": AMPLITUDE, "looks": 0.5, "radius": 1},
     )
 
@@ -127,10 +127,11 @@ class SpeckleFilter(Procedure):
         label="Damping factor",
         help="Of Frost and enhanced Lee: the larger, the less is smoothed",
     )
-    sigma: float = parameter(
+    speckle_share: float = parameter(
         0.9,
         minimum=0.5,
         maximum=0.95,
+        label="Share of the speckle",
         help="Of Lee sigma: which share of the speckle the range of pixels holds",
     )
 
@@ -153,7 +154,7 @@ class SpeckleFilter(Procedure):
         made = engine.filter(
             Speckle(
                 looks=looks, method=self.method, radius=self.radius, data=self.data,
-                damping=self.damping, sigma=self.sigma, bright=bright,
+                damping=self.damping, sigma=self.speckle_share, bright=bright,
             ),
             images,
         )  # fmt: skip

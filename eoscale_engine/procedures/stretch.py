@@ -60,14 +60,14 @@ class Stretch(Procedure):
     outputs: ClassVar[tuple[Output, ...]] = (Output("OUTPUT", "Stretched image"),)
     reports: ClassVar[bool] = True
     numbers: ClassVar[tuple[tuple[str, str], ...]] = (
-        ("LOW", "Low bound of the first band"),
-        ("HIGH", "High bound of the first band"),
+        ("LOWER", "Lower bound of the first band"),
+        ("UPPER", "Upper bound of the first band"),
     )
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {},
         {"method": "standard deviations", "deviations": 1.5, "common": True},
         {"method": "minimum and maximum", "gamma": 1.8, "lowest": 10, "highest": 245},
-        {"method": "values", "low": -10.0, "high": 80.0},
+        {"method": "values", "lower": -10.0, "upper": 80.0},
     )
 
     method: str = parameter(
@@ -85,8 +85,8 @@ class Stretch(Procedure):
     deviations: float = parameter(
         2.0, minimum=0.01, maximum=100, help="By standard deviations: how many on either side."
     )
-    low: Optional[float] = parameter(None, label="Low value", help="By values: the low bound.")
-    high: Optional[float] = parameter(None, label="High value", help="By values: the high bound.")
+    lower: Optional[float] = parameter(None, label="Lower bound", help="For stretching by values.")
+    upper: Optional[float] = parameter(None, label="Upper bound", help="For stretching by values.")
     common: bool = parameter(
         False, label="Same bounds for all bands", help="Keeps the proportions of the bands."
     )
@@ -108,11 +108,11 @@ class Stretch(Procedure):
         if self.method == "percentiles":
             pairs.append(("percentile", self.lower_percentile, self.upper_percentile))
         if self.method == "values":
-            if self.low is None or self.high is None:
-                raise InputError(f"{self.label}: by values it needs a low and a high value.")
-            if not math.isfinite(self.low) or not math.isfinite(self.high):
-                raise InputError(f"{self.label}: the low and high values must be finite.")
-            pairs.append(("value", self.low, self.high))
+            if self.lower is None or self.upper is None:
+                raise InputError(f"{self.label}: by values it needs a lower and an upper bound.")
+            if not math.isfinite(self.lower) or not math.isfinite(self.upper):
+                raise InputError(f"{self.label}: both bounds must be finite.")
+            pairs.append(("value", self.lower, self.upper))
         for what, low, high in pairs:
             if low >= high:
                 raise InputError(
@@ -141,8 +141,8 @@ class Stretch(Procedure):
         )
         summary = Summary(
             self.label,
-            (Table("Bounds", ("band", "name", "unit", "low", "high"), rows),),
-            {"LOW": bounds[0][0], "HIGH": bounds[0][1]},
+            (Table("Bounds", ("band", "name", "unit", "lower", "upper"), rows),),
+            {"LOWER": bounds[0][0], "UPPER": bounds[0][1]},
             notes=(f"low becomes {self.lowest}, high {self.highest}; nodata is 0.",),
         )
         return made, summary
@@ -166,7 +166,7 @@ class Stretch(Procedure):
                 for mean, spread in moments
             ]  # fmt: skip
         count = engine.profile(images["INPUT"][0]).count
-        return [self._usable(self.low, self.high)] * count
+        return [self._usable(self.lower, self.upper)] * count
 
     def _usable(self, low: Any, high: Any) -> Bounds:
         """As floats, if there are any: NaN is of a band without a valid pixel."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Optional
@@ -17,7 +16,7 @@ from eoscale_engine.filters.texture.glcm import (
     Glcm,
     check_distance,
 )
-from eoscale_engine.reductions.histogram import ValueRange
+from eoscale_engine.procedures.value_bounds import check_bounds, find_bounds
 from eoscale_engine.styles import HEAT, Ramp, Style
 
 
@@ -170,14 +169,7 @@ class Texture(Procedure):
         if not self.features:
             raise InputError(f"Texture: choose one or more of {', '.join(FEATURES)}.")
         check_distance(self.distance, self.radius)
-        for bound in (self.lower, self.upper):
-            if bound is not None and not math.isfinite(bound):
-                raise InputError(f"Texture: a bound cannot be {bound}.")
-        if self.lower is not None and self.upper is not None and self.lower >= self.upper:
-            raise InputError(
-                f"Texture: the lower bound {self.lower:g} must be less than the upper bound "
-                f"{self.upper:g}."
-            )
+        check_bounds(self.label, self.lower, self.upper)
 
     def styles(self) -> Sequence[Optional[Style]]:
         """The first feature, from little to much."""
@@ -185,34 +177,10 @@ class Texture(Procedure):
 
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> list[Any]:
         """Find the bounds that are not given, then compute the features."""
-        profile = engine.profile(images["INPUT"][0])
-        if self.lower is None or self.upper is None:
-            found = engine.reduce(ValueRange(), images)
-        else:
-            found = [None] * profile.count
-        bounds = tuple(
-            self._bounds(limits, number) for limits, number in zip(found, profile.band_numbers)
-        )
+        bounds = find_bounds(self.label, self.lower, self.upper, images, engine)
         glcm = Glcm(
             features=self.features, bounds=bounds, levels=self.levels, radius=self.radius,
             distance=self.distance, direction=self.direction, symmetric=self.symmetric,
             nodata=self.nodata, fill=self.fill,
         )  # fmt: skip
         return engine.filter(glcm, images)
-
-    def _bounds(self, limits: Optional[tuple[float, float]], number: int) -> tuple[float, float]:
-        """Bounds of a band with this range of values (None: not looked for, or no valid pixel)."""
-        smallest, largest = limits or (self.lower or 0.0, self.upper or 0.0)
-        lower = float(smallest if self.lower is None else self.lower)
-        upper = float(largest if self.upper is None else self.upper)
-        if limits and lower > upper:
-            raise InputError(
-                f"Texture: no value of band {number} lies within the bounds; it has values from "
-                f"{smallest:g} to {largest:g}. Change the bounds, or leave them empty."
-            )
-        if not math.isfinite(upper - lower):
-            raise InputError(
-                f"Texture: band {number} has values from {smallest:g} to {largest:g}, too far "
-                f"apart to be put into grey levels. Give a lower and an upper bound."
-            )
-        return lower, upper

@@ -18,7 +18,7 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
-from eoscale_engine.declaration import Parameter
+from eoscale_engine.parameters import Parameter, as_text
 
 ADVANCED = QgsProcessingParameterDefinition.Flag.FlagAdvanced
 
@@ -51,6 +51,9 @@ def definition_of(item: Parameter) -> QgsProcessingParameterDefinition:
         kinds = QgsProcessingParameterNumber.Type
         kind = kinds.Integer if item.kind == "integer" else kinds.Double
         definition = QgsProcessingParameterNumber(name, label, kind, item.default, optional)
+        if item.minimum is not None and 0 < item.minimum < 1e-6:
+            # the 6 decimals of QGIS's dialogs would round small numbers: 0.0000275 of Landsat
+            definition.setMetadata({"widget_wrapper": {"decimals": 9}})
         if item.minimum is not None:
             definition.setMinimum(item.minimum)
         if item.maximum is not None:
@@ -81,15 +84,6 @@ def definition_of(item: Parameter) -> QgsProcessingParameterDefinition:
             name, label, as_text(item.default), several_lines, empty
         )
     return described(definition, item.help, advanced=item.advanced)
-
-
-def as_text(value: Any) -> Any:
-    """A default as it is typed: numbers separated by commas, rows by semicolons."""
-    if not isinstance(value, tuple):
-        return value
-    if value and isinstance(value[0], tuple):
-        return "; ".join(" ".join(f"{cell:g}" for cell in row) for row in value)
-    return ", ".join(f"{number:g}" for number in value)
 
 
 def with_chosen_texts(
@@ -136,5 +130,7 @@ def values_of(
             values[item.name] = None if item.optional else item.default
         else:
             reader = read.get(item.kind, algorithm.parameterAsString)
-            values[item.name] = reader(parameters, name, context)
+            is_list = item.kind in ("numbers", "matrix") and isinstance(given, (list, tuple))
+            # QGIS reads a list as the text ""
+            values[item.name] = list(given) if is_list else reader(parameters, name, context)
     return values

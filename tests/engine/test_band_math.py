@@ -283,7 +283,7 @@ def test_scratch_never_overwrites_what_is_still_needed() -> None:
 def test_physical_values() -> None:
     scaled = image([0, 100, 65535], "uint16", scale=0.01, offset=-1.0)
     assert row("im1", scaled) == pytest.approx([-1, 0, 654.35], rel=1e-6)
-    assert row("im1", scaled, physical=False) == [0, 100, 65535]
+    assert row("im1", scaled, raw=True) == [0, 100, 65535]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "int32", "uint32"])

@@ -133,7 +133,7 @@ def test_infinite_pixels_stay_and_have_no_weight(dtype: str) -> None:
 
 def test_no_valid_pixel() -> None:
     pixels, valid = random_image("float32", (1, 5, 6), seed=1, holes=1)
-    assert not run(Bilateral(), pixels, valid)[1].any()
+    assert not run(Bilateral(30.0), pixels, valid)[1].any()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (3, 4)])
@@ -197,9 +197,9 @@ def test_the_range_is_of_physical_values(scale: float) -> None:
 
 
 def test_the_radius() -> None:
-    radii = [Bilateral(sigma_spatial=sigma).margin for sigma in (0.1, 1.0, 1.25, 3.0)]
+    radii = [Bilateral(30.0, sigma_spatial=sigma).margin for sigma in (0.1, 1.0, 1.25, 3.0)]
     assert radii == [1, 2, 3, 6]
-    assert Bilateral(radius=9).margin == 9
+    assert Bilateral(30.0, radius=9).margin == 9
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_the_radius() -> None:
 )
 def test_wrong_parameters(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError):
-        Bilateral(**wrong)
+        Bilateral(**{"sigma_range": 30.0, **wrong})
 
 
 @pytest.mark.parametrize("border", ["reflect", "nearest", "invalid"])

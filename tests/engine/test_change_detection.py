@@ -162,6 +162,7 @@ def test_infinite_pixels_take_no_part() -> None:
     before.pixels[1, 0], after.pixels[2, 0, ::2] = np.inf, -np.inf
     made = run(ChangeDetection(iterations=2), before, after)
     np.testing.assert_allclose(made.image().pixels[:, 1:], plain.image().pixels, atol=1e-6)
+    assert np.isnan(made.image().pixels[:, 0]).all()
 
 
 def test_an_extent_counts_alone() -> None:

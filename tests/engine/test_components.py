@@ -305,9 +305,23 @@ def test_the_largest_neighbour_is_gdals_where_small_objects_lie_apart() -> None:
 def test_nodata_is_chosen_where_there_is_none_and_it_is_needed() -> None:
     pixels = np.array([[1, 1, 1, 0, 255, 2]], np.uint8)
     got, summary, profile = run(ObjectSize(2), pixels)
-    assert profile.nodata == 255
-    assert got.tolist() == [[1, 1, 1, 0, 255, 255]]
+    assert profile.nodata == 254  # 255 is a class, whose pixels must not be moved aside
+    assert got.tolist() == [[1, 1, 1, 0, 254, 254]]
     assert summary.numbers == {"COUNT": 3, "REPLACED": 2, "PIXELS": 2}
+
+
+def test_a_given_value_that_is_nodata_makes_pixels_invalid() -> None:
+    pixels = np.array([[1, 1, 1, 5, 2, 2]], np.uint8)
+    got, _, profile = run(ObjectSize(2, replacement="given value", value=0), pixels, (0,))
+    assert profile.nodata == 0
+    assert got.tolist() == [[1, 1, 1, 0, 2, 2]]
+
+
+def test_a_mask_of_0_and_255_keeps_its_values() -> None:
+    pixels = np.array([[255, 255, 0, 255, 0, 0]], np.uint8)
+    got, _, profile = run(ObjectSize(2), pixels)
+    assert got.tolist() == [[255, 255, 0, 254, 0, 0]]
+    assert profile.nodata == 254
 
 
 def test_objects_stay_where_none_of_their_neighbours_does() -> None:
@@ -345,6 +359,10 @@ def test_refused_sizes_and_values() -> None:
         run(FillHoles(background=0.5), pixels)
     with pytest.raises(InputError, match="cannot hold the value 256"):
         run(FillHoles(filling="given value", value=256), pixels)
+    with pytest.raises(InputError, match="is the image's nodata"):
+        run(FillHoles(filling="given value", value=7, background=3), pixels, (7,))
+    with pytest.raises(InputError, match="holes are invalid pixels"):
+        run(FillHoles(background=7), pixels, (7,))
     for crs, transform, why in ((DEGREES, Affine(), "in degrees"), (None, None, "no geotransform")):
         profile = Profile(4, 3, "uint8", crs=crs, transform=transform)
         for declared in (

@@ -60,7 +60,7 @@ def run(
 
 def expected(declaration: TemporalComposite, values: list[Any]) -> Any:
     """The statistic of one pixel's valid values, in exact arithmetic up to the square root."""
-    place = Fraction(declaration.percent) * (len(values) - 1) / 100
+    place = Fraction(declaration.percentile) * (len(values) - 1) / 100
     low, high = sorted(values)[int(place)], sorted(values)[math.ceil(place)]
     return {
         "median": lambda: statistics.median(values),
@@ -274,10 +274,10 @@ def best_by_loop(
             continue
         physical = [
             date[(index, *place)].item() * band.scale + band.offset
-            for index in (declaration.quality_band - 1, (declaration.other_band or 1) - 1)
+            for index in (declaration.quality_band - 1, (declaration.second_quality_band or 1) - 1)
         ]
         quality = physical[0]
-        if declaration.other_band is not None:
+        if declaration.second_quality_band is not None:
             if sum(physical) == 0:
                 continue
             quality = (physical[0] - physical[1]) / sum(physical)
@@ -307,7 +307,7 @@ def test_best_pixel(dtype: str, other: Any, minimum_count: int, band: Band) -> N
         dates[1][1, 2] = np.inf
     bands = [(band,) * 3] * 4
     wanted = TemporalComposite(
-        "best pixel", quality_band=2, other_band=other, minimum_count=minimum_count
+        "best pixel", quality_band=2, second_quality_band=other, minimum_count=minimum_count
     )
     result, where = run(wanted, dates, valid, bands)
     numbers, known = run(replace(wanted, result="image number"), dates, valid, bands)
@@ -433,7 +433,7 @@ def test_nodata_of_each_date() -> None:
 
 
 def test_no_quality_on_any_date_is_nodata() -> None:
-    best = TemporalComposite("best pixel", quality_band=1, other_band=2)
+    best = TemporalComposite("best pixel", quality_band=1, second_quality_band=2)
     date = ([0, 4, 255, 0, 4, 1], None, "uint8")
     assert in_engine(best, date) == ([255, 4, 254, 255, 4, 1], 255)
     # as in an extent where each has one, which must be a crop of the whole result
@@ -449,7 +449,7 @@ def test_no_quality_on_any_date_is_nodata() -> None:
     [
         ({"statistic": "mean", "result": "image number"}, "no single image"),
         ({"statistic": "majority", "result": "image number"}, "no single image"),
-        ({"percent": 101}, "at most 100"),
+        ({"percentile": 101}, "at most 100"),
         ({"minimum_count": 0}, "at least 1"),
         ({"quality_band": 0}, "at least 1"),
         ({"statistic": "mode"}, "majority"),
@@ -466,7 +466,7 @@ def test_images_that_do_not_go_together() -> None:
         TemporalComposite().check({"INPUTS": [one, two]})
     with pytest.raises(InputError, match="3 valid dates are needed, but there are 2"):
         TemporalComposite(minimum_count=3).check({"INPUTS": [two, two]})
-    for bands in ({"quality_band": 3}, {"other_band": 3}):
+    for bands in ({"quality_band": 3}, {"second_quality_band": 3}):
         with pytest.raises(InputError, match="no quality band 3"):
             TemporalComposite("best pixel", **bands).check({"INPUTS": [two, two]})
         TemporalComposite("mean", **bands).check({"INPUTS": [two, two]})

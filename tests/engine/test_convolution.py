@@ -132,7 +132,7 @@ def test_scipy_agrees_on_the_known_kernels(preset: str, border: str) -> None:
 def test_scipy_agrees_for_every_dtype(kernel: str, dtype: str) -> None:
     pixels, _ = random_image(dtype, (2, 14, 19), seed=2)
     weights = KERNELS[kernel]
-    result, where = run(Convolution(kernel=weights, normalise=False), pixels)
+    result, where = run(Convolution(weights=weights, normalise=False), pixels)
     assert where.all()
     assert result.dtype == ("float64" if np.dtype(dtype).itemsize == 8 else "float32")
     for band in range(2):
@@ -165,8 +165,8 @@ def test_holes_against_a_direct_loop(
 
 def test_the_kernel_lies_as_it_is_written() -> None:
     pixels = np.arange(35, dtype="float32").reshape(1, 5, 7)
-    right, _ = run(Convolution(kernel="0 0 1"), pixels)
-    above, _ = run(Convolution(kernel="1; 0; 0"), pixels)
+    right, _ = run(Convolution(weights="0 0 1"), pixels)
+    above, _ = run(Convolution(weights="1; 0; 0"), pixels)
     assert (right[0, :, :-1] == pixels[0, :, 1:]).all()
     assert (above[0, 1:] == pixels[0, :-1]).all()
 
@@ -194,7 +194,7 @@ def test_many_weights_keep_their_digits(side: int, kind: str) -> None:
     for seed, level in enumerate((0, 1000)):
         noise = np.random.default_rng(seed).random((1, 60, 60))
         pixels = (level + noise).astype("float32")
-        result, _ = run(Convolution(kernel=rows_of(weights), normalise=False), pixels)
+        result, _ = run(Convolution(weights=rows_of(weights), normalise=False), pixels)
         wanted = ndimage.correlate(pixels[0].astype(float), weights)
         np.testing.assert_allclose(result[0], wanted, rtol=1e-6)
 
@@ -214,7 +214,7 @@ def test_infinite_pixels_are_values() -> None:
     pixels = np.zeros((1, 9, 9), "float32")
     pixels[0, 4, 4] = np.inf
     for weights in (positive(3, 3, seed=1), rows_of(np.full((3, 3), 1.0))):
-        result, where = run(Convolution(kernel=weights), pixels)
+        result, where = run(Convolution(weights=weights), pixels)
         assert where.all()
         assert np.isinf(result).sum() == np.count_nonzero(weights)
 
@@ -249,12 +249,12 @@ def test_what_is_no_product_is_none() -> None:
 def test_zeros_around_the_weights_need_no_margin() -> None:
     framed = np.zeros((9, 9))
     framed[4, 3:6] = 1, 2, 1
-    assert Convolution(kernel=rows_of(framed)).margin == 1
-    assert Convolution(kernel=((0, 0, 0), (0, 3, 0), (0, 0, 0))).margin == 0
-    assert Convolution(kernel=((1, 0, 0),) * 5).margin == 2
+    assert Convolution(weights=rows_of(framed)).margin == 1
+    assert Convolution(weights=((0, 0, 0), (0, 3, 0), (0, 0, 0))).margin == 0
+    assert Convolution(weights=((1, 0, 0),) * 5).margin == 2
     pixels, valid = random_image("float32", (1, 12, 12), seed=9, holes=0.1)
-    slim = run(Convolution(kernel="1 2 1", nodata="propagate"), pixels, valid)
-    assert same_bits(slim, run(Convolution(kernel=framed, nodata="propagate"), pixels, valid))
+    slim = run(Convolution(weights="1 2 1", nodata="propagate"), pixels, valid)
+    assert same_bits(slim, run(Convolution(weights=framed, nodata="propagate"), pixels, valid))
 
 
 def test_known_kernels_have_their_numbers() -> None:
@@ -280,10 +280,10 @@ def test_known_kernels_have_their_numbers() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"kernel": "1 2; 3 4"}, {"kernel": "1 2 3; 4 5 6"}, {"kernel": ""}, {"kernel": "0 0 0"},
-     {"kernel": "1 2 1; 1"}, {"kernel": "1 inf 1"}, {"kernel": "1 nan 1"}, {"kernel": "1e13"},
-     {"kernel": "1 1e-13 1"}, {"kernel": rows_of(np.ones((53, 1)))}, {"preset": "blur"},
-     {"preset": "sharpen", "fill": True}, {"nodata": "drop"}, {"border": "wrap"}],
+    [{"weights": "1 2; 3 4"}, {"weights": "1 2 3; 4 5 6"}, {"weights": ""}, {"weights": "0 0 0"},
+     {"weights": "1 2 1; 1"}, {"weights": "1 inf 1"}, {"weights": "1 nan 1"}, {"weights": "1e13"},
+     {"weights": "1 1e-13 1"}, {"weights": rows_of(np.ones((53, 1)))}, {"kernel": "blur"},
+     {"kernel": "sharpen", "fill": True}, {"nodata": "drop"}, {"border": "wrap"}],
 )  # fmt: skip
 def test_wrong_parameters(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError):
@@ -291,7 +291,7 @@ def test_wrong_parameters(wrong: dict[str, Any]) -> None:
 
 
 def test_a_known_kernel_does_not_mind_the_weights() -> None:
-    assert Convolution("sharpen", kernel="1 2; 3 4").used.weights == PRESETS["sharpen"]
+    assert Convolution("sharpen", weights="1 2; 3 4").used.weights == PRESETS["sharpen"]
 
 
 # ---------------------------------------------------------------- profiles and borders
@@ -304,7 +304,7 @@ def test_physical_values(kernel: str, normalise: bool, dtype: str) -> None:
     pixels = np.random.default_rng(1).integers(-100, 100, (1, 8, 9)).astype(dtype)
     valid = np.random.default_rng(2).random(pixels.shape) > 0.2
     bands = (Band(nodata=7, scale=-0.5, offset=30.0, unit="m", name="height"),)
-    declaration = Convolution(kernel=KERNELS[kernel], normalise=normalise, border="invalid")
+    declaration = Convolution(weights=KERNELS[kernel], normalise=normalise, border="invalid")
     result, where = run(declaration, pixels, valid, bands=bands)
     (output,) = declaration.output_profiles([profile_of(pixels, bands)])
     (band,) = output.bands
@@ -319,7 +319,7 @@ def test_physical_values(kernel: str, normalise: bool, dtype: str) -> None:
 def test_results_around_zero_are_drawn_so() -> None:
     assert Convolution("laplacian 4").styles() == (Ramp(DIVERGING, symmetric=True),)
     assert not Convolution("sharpen").styles()
-    assert Convolution(kernel="0.1 0.2 -0.3").used.total == 0
+    assert Convolution(weights="0.1 0.2 -0.3").used.total == 0
 
 
 @pytest.mark.parametrize("border", ["reflect", "nearest", "invalid"])
@@ -327,7 +327,7 @@ def test_results_around_zero_are_drawn_so() -> None:
 def test_margin_larger_than_the_image(size: tuple[int, int], border: str) -> None:
     pixels, valid = random_image("float64", (1, *size), seed=3)
     for weights in (general(9, 11), product(9, 5), positive(7, 9)):
-        result, where = run(Convolution(kernel=weights, border=border), pixels)
+        result, where = run(Convolution(weights=weights, border=border), pixels)
         if border == "invalid":
             wanted: Any = reference(weights, pixels[0], valid[0])
         else:
@@ -343,8 +343,8 @@ def test_margin_larger_than_the_image(size: tuple[int, int], border: str) -> Non
         ({"border": "invalid"}, False),
         ({"nodata": "propagate"}, False),
         ({"nodata": "propagate", "border": "invalid"}, True),
-        ({"kernel": "1 0 1", "border": "invalid"}, True),
-        ({"preset": "sobel upwards", "border": "invalid"}, False),
+        ({"weights": "1 0 1", "border": "invalid"}, True),
+        ({"kernel": "sobel upwards", "border": "invalid"}, False),
     ],
 )
 def test_where_results_can_be_invalid(parameters: dict[str, Any], makes: bool) -> None:
@@ -378,7 +378,7 @@ def test_same_bits_for_any_blocks(
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_the_mask_alone_changes_no_bit(kernel: str) -> None:
     pixels, valid = random_image("float32", (1, 60, 90), seed=5)
-    declaration = Convolution(kernel=KERNELS[kernel])
+    declaration = Convolution(weights=KERNELS[kernel])
     clean = run(declaration, pixels)[0]
     valid[0, [0, 0, -1, -1], [0, -1, 0, -1]] = False  # so that all of it is computed with a mask
     masked = run(declaration, pixels, valid)[0]
@@ -390,7 +390,7 @@ def test_the_mask_alone_changes_no_bit(kernel: str) -> None:
 def test_pieces_of_a_long_sum_change_no_bit() -> None:
     pixels, _ = random_image("float32", (1, 300, 500), seed=6)
     for weights in (general(3, 5), product(5, 5)):
-        declaration = Convolution(kernel=weights)
+        declaration = Convolution(weights=weights)
         whole = run(declaration, pixels)
         assert same_bits(whole, run(declaration, pixels, block=(37, 50)))
         wanted = ndimage.correlate(pixels[0].astype(float), np.array(weights)) / np.sum(weights)
@@ -400,7 +400,7 @@ def test_pieces_of_a_long_sum_change_no_bit() -> None:
 
 def test_parameters_of_the_dialog() -> None:
     found = {item.name: item for item in Convolution.parameters()}
-    assert list(found) == ["preset", "kernel", "normalise", "nodata", "fill", "border"]
-    assert found["kernel"].kind == "matrix"
+    assert list(found) == ["kernel", "weights", "normalise", "nodata", "fill", "border"]
+    assert found["weights"].kind == "matrix"
     assert found["border"].choices == ("reflect", "nearest", "invalid")
-    assert Convolution(kernel="1 2 1; 2 4 2; 1 2 1") == Convolution()
+    assert Convolution(weights="1 2 1; 2 4 2; 1 2 1") == Convolution()

@@ -20,7 +20,7 @@ from tests.engine.neighbourhoods import profile_of, random_image, run, same_bits
 def level(value: float, lower: float, upper: float, levels: int) -> int:
     if upper <= lower:
         return 0
-    return max(0, min(levels - 1, int((value - lower) * (levels / (upper - lower)) // 1)))
+    return max(0, min(levels - 1, int((value - lower) * levels / (upper - lower) // 1)))
 
 
 def reference(
@@ -129,6 +129,13 @@ def test_bounds_that_are_not_given_are_the_image_s(
         entropy = EntropyBetween((bounds,), 6, 2)
         wanted = reference(entropy, pixels[band], valid, bounds)
         np.testing.assert_allclose(found[band], wanted, rtol=1e-6, atol=1e-6)
+
+
+def test_values_on_a_limit_are_in_the_level_above() -> None:
+    pixels = np.full((1, 5, 5), 49, "uint8")
+    pixels[0, 2, 2] = 48
+    result, _ = run(EntropyBetween(((0.0, 98.0),), levels=32, radius=2), pixels)
+    assert result[0, 2, 2] == pytest.approx(-(log2(1 / 25) / 25 + 24 * log2(24 / 25) / 25))
 
 
 def test_one_level_for_each_integer() -> None:

@@ -33,7 +33,7 @@ def one_pass(
         most = max(votes.values())
         tied = [value for value, count in votes.items() if count == most]
         own = int(pixels[row, col])
-        winner = own if own in tied else min(tied)
+        winner = own if valid[row, col] and own in tied else min(tied)
         if most * 100 > majority.minimum_share * sum(votes.values()):
             result[row, col], where[row, col] = winner, True
     return result, where

@@ -41,7 +41,7 @@ def reference(
 ) -> list[Any]:
     """The new value of each pixel, None for nodata: as the docstring has it."""
     band = band or Band()
-    scaled = declaration.physical and (band.scale, band.offset) != (1, 0)
+    scaled = not declaration.raw and (band.scale, band.offset) != (1, 0)
     found = []
     for pixel in pixels.ravel():
         kind: Any = type(pixel) if pixels.dtype.kind == "f" else exact
@@ -111,7 +111,7 @@ def test_any_table(
         limits = np.iinfo(dtype)
         pixels = np.array([int(v) for v in values if limits.min <= v <= limits.max], dtype)
     pixels = pixels.reshape(1, 1, -1)
-    declaration = Reclassify(tuple(table), ends, unmatched, 3, physical=physical)
+    declaration = Reclassify(tuple(table), ends, unmatched, 3, raw=not physical)
     check(declaration, pixels, np.ones(pixels.shape, bool), band)
 
 
@@ -231,11 +231,11 @@ def test_scale_and_offset() -> None:
     assert row(physical, pixels, "int16", scale=0.5, offset=-10) == [-5, 100, 5]
     (output,) = physical.output_profiles([profile_of(pixels, (band,))])
     assert (output.dtype, output.bands[0]) == ("float32", Band(unit="K", name="t"))
-    raw = Reclassify(((0, 25, 100),), unmatched="keep", physical=False)
+    raw = Reclassify(((0, 25, 100),), unmatched="keep", raw=True)
     assert row(raw, pixels, "int16", scale=0.5, offset=-10) == [100, 100, 30]
     (output,) = raw.output_profiles([profile_of(pixels, (band,))])
     assert (output.dtype, output.bands[0]) == ("int16", band)
-    classes = Reclassify(((0, 25, 100),), physical=False)
+    classes = Reclassify(((0, 25, 100),), raw=True)
     (output,) = classes.output_profiles([profile_of(pixels, (band,))])
     assert output.bands[0] == Band(name="t")
     # a float32 image is scaled too

@@ -31,7 +31,7 @@ def reference(sieve: Sieve, pixels: np.ndarray, valid: np.ndarray) -> np.ndarray
                 border[value] = border.get(value, 0) + 1
     result = pixels.copy()
     for label, border in borders.items():
-        if sizes[label] < sieve.size:
+        if sizes[label] < sieve.minimum:
             result[labels == label] = min(border, key=lambda value: (-border[value], value))
     return np.where(valid, result, 0)
 

@@ -445,7 +445,7 @@ def test_an_extent_has_the_real_pixels_around_it() -> None:
         {"looks": -1},
         {"data": "decibel"},
         {"damping": -1},
-        {"sigma": 0.99},
+        {"speckle_share": 0.99},
     ],
 )
 def test_bad_parameters_are_refused(parameters: dict[str, Any]) -> None:

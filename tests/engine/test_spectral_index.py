@@ -512,3 +512,9 @@ def test_a_real_image_through_the_engine() -> None:
             (made,) = context.filter(declared, [key])
             found = context.get_array(made)[0, 200:270, 300:390]
             np.testing.assert_allclose(found, values, rtol=1e-4, atol=1e-5)
+
+
+def test_an_offset_without_a_scale_is_refused_for_integers() -> None:
+    declaration = SpectralIndex(index="ndvi", red=1, nir=2, reflectance_offset=-0.1)
+    with pytest.raises(InputError, match="a reflectance offset needs reflectances"):
+        declaration.check({"INPUT": [Profile(3, 3, "uint16", (Band(), Band()))], "AFTER": []})

@@ -49,7 +49,7 @@ def test_percentiles_of_every_dtype(dtype: str) -> None:
     for band in range(2):
         values = pixels[band][valid[band]].astype(np.longdouble)
         bounds.append(tuple(float(value) for value in np.percentile(values, (5, 90))))
-    found = [(row["low"], row["high"]) for row in made.rows()]
+    found = [(row["lower"], row["upper"]) for row in made.rows()]
     np.testing.assert_allclose(found, bounds, rtol=1e-12)
     check(made, pixels.astype(np.float64), valid, found)
 
@@ -65,7 +65,7 @@ def test_standard_deviations(dtype: str, common: bool) -> None:
     bounds = np.array([means - 1.3 * spreads, means + 1.3 * spreads]).T
     if common:
         bounds = np.array([[bounds[:, 0].min(), bounds[:, 1].max()]] * 2)
-    found = [(row["low"], row["high"]) for row in made.rows()]
+    found = [(row["lower"], row["upper"]) for row in made.rows()]
     np.testing.assert_allclose(found, bounds, rtol=1e-12)
     check(made, wide, np.ones(pixels.shape, bool), found)
 
@@ -73,7 +73,7 @@ def test_standard_deviations(dtype: str, common: bool) -> None:
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "float32", "float64"])
 def test_values_gamma_and_range(dtype: str) -> None:
     pixels = np.random.default_rng(3).integers(0, 120, (1, 15, 40)).astype(dtype)
-    how = Stretch("values", low=10, high=90.5, gamma=2.2, lowest=20, highest=200)
+    how = Stretch("values", lower=10, upper=90.5, gamma=2.2, lowest=20, highest=200)
     valid = np.ones(pixels.shape, bool)
     check(
         run(how, image(pixels)), pixels.astype(float), valid, [(10, 90.5)],
@@ -84,7 +84,7 @@ def test_values_gamma_and_range(dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["uint16", "int8", "float32"])
 def test_halves_go_to_the_even_byte(dtype: str) -> None:
     pixels = np.arange(0, 17, dtype=dtype).reshape(1, 1, 17)
-    made = run(Stretch("values", low=0, high=16, lowest=1, highest=9), image(pixels))
+    made = run(Stretch("values", lower=0, upper=16, lowest=1, highest=9), image(pixels))
     assert made.image().pixels[0, 0].tolist() == [
         1, 2, 2, 2, 3, 4, 4, 4, 5, 6, 6, 6, 7, 8, 8, 8, 9,
     ]  # fmt: skip
@@ -94,14 +94,14 @@ def test_minimum_and_maximum_are_finite_ones() -> None:
     pixels = np.array([[[-np.inf, 2.0, 4.0, 6.0, np.inf, np.nan]]], "float32")
     made = run(Stretch("minimum and maximum"), image(pixels))
     assert made.image().pixels[0, 0].tolist() == [1, 1, 128, 255, 255, 0]
-    assert made.summary.numbers == {"LOW": 2.0, "HIGH": 6.0}
+    assert made.summary.numbers == {"LOWER": 2.0, "UPPER": 6.0}
 
 
 def test_infinite_percentiles_are_refused() -> None:
     pixels = np.array([[[1.0, 2.0, 3.0, np.inf, np.inf]]], "float32")
     with pytest.raises(InputError, match="too many pixels are infinite"):
         run(Stretch(), image(pixels))
-    assert run(Stretch(upper_percentile=50), image(pixels)).summary.numbers["HIGH"] == 3
+    assert run(Stretch(upper_percentile=50), image(pixels)).summary.numbers["UPPER"] == 3
 
 
 @pytest.mark.parametrize("method", ["percentiles", "standard deviations", "minimum and maximum"])
@@ -115,14 +115,14 @@ def test_constant_and_empty_bands(method: str) -> None:
     # the empty band takes no part in common bounds
     pixels[0, 0, 0] = 9
     made = run(Stretch("minimum and maximum", common=True), image(pixels, valid))
-    assert {(row["low"], row["high"]) for row in made.rows()} == {(7.0, 9.0)}
+    assert {(row["lower"], row["upper"]) for row in made.rows()} == {(7.0, 9.0)}
 
 
 @pytest.mark.parametrize("dtype", ["int16", "float64"])
 def test_physical_values(dtype: str) -> None:
     pixels = np.random.default_rng(8).integers(-50, 50, (2, 12, 13)).astype(dtype)
     bands = (Band(scale=-0.5, offset=10.0, unit="K"), Band(scale=0.1, unit="K"))
-    made = run(Stretch("values", low=0, high=12), image(pixels, bands=bands))
+    made = run(Stretch("values", lower=0, upper=12), image(pixels, bands=bands))
     values = np.stack((pixels[0] * -0.5 + 10, pixels[1] * 0.1))
     check(made, values, np.ones(pixels.shape, bool), [(0, 12)] * 2)
     about = made.image().profile.bands[0]
@@ -134,7 +134,7 @@ def test_bounds_are_of_the_extent() -> None:
     pixels = np.arange(400, dtype="uint16").reshape(1, 20, 20)
     made = run(Stretch("minimum and maximum"), image(pixels), extent=Window(2, 3, 4, 5))
     assert made.image().pixels.shape == (1, 4, 5)
-    assert made.summary.numbers == {"LOW": 43.0, "HIGH": 107.0}
+    assert made.summary.numbers == {"LOWER": 43.0, "UPPER": 107.0}
 
 
 def test_colours_stay_as_they_are() -> None:
@@ -147,9 +147,9 @@ def test_colours_stay_as_they_are() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"method": "values"}, {"method": "values", "low": 1.0}, {"method": "equalise"},
-     {"method": "values", "low": 2.0, "high": 2.0}, {"lower_percentile": 98.0},
-     {"method": "values", "low": 2.0, "high": float("inf")}, {"lowest": 0}, {"highest": 256},
+    [{"method": "values"}, {"method": "values", "lower": 1.0}, {"method": "equalise"},
+     {"method": "values", "lower": 2.0, "upper": 2.0}, {"lower_percentile": 98.0},
+     {"method": "values", "lower": 2.0, "upper": float("inf")}, {"lowest": 0}, {"highest": 256},
      {"lowest": 200, "highest": 100}, {"gamma": 0.0}, {"deviations": 0.0}],
 )  # fmt: skip
 def test_wrong_parameters(wrong: dict[str, Any]) -> None:

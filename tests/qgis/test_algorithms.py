@@ -21,9 +21,10 @@ from qgis.PyQt.QtCore import QUrl
 
 from eoscale_engine.catalogue import declarations
 from eoscale_engine.errors import OutputError, TileError
+from eoscale_engine.parameters import as_text
 from eoscale_qgis.algorithms.definition import definitions
 from eoscale_qgis.algorithms.destinations import check_destinations
-from eoscale_qgis.algorithms.parameters import as_text, with_chosen_texts
+from eoscale_qgis.algorithms.parameters import with_chosen_texts
 from eoscale_qgis.algorithms.recipe import LOAD_INTO_MEMORY, SAVE_IMAGE, plain_text, recipe_of
 from tests.qgis.helpers import read_pixels, write_image
 
@@ -445,3 +446,16 @@ def test_layers_of_the_project_go_in_by_name(provider, engines, image):
     focal(layer)
     assert engines[0].jobs[0]["inputs"]["INPUT"][0]["label"] == "my elevation"
     assert gdal.Open(engines[0].jobs[0]["inputs"]["INPUT"][0]["path"]) is not None
+
+
+def test_numbers_and_matrices_may_come_as_lists(provider, engines, image):
+    run("convolution", INPUT=image, WEIGHTS=[[0, 1, 0], [1, 4, 1], [0, 1, 0]], OUTPUT=TEMPORARY)
+    run("percentiles", INPUT=image, PERCENTILES=[5, 95])
+    jobs = [job for engine in engines for job in engine.jobs]
+    assert jobs[0]["parameters"]["weights"] == [[0, 1, 0], [1, 4, 1], [0, 1, 0]]
+    assert jobs[1]["parameters"]["percentiles"] == [5, 95]
+
+
+def test_small_numbers_can_be_typed(provider):
+    definition = provider.algorithm("spectralindex").parameterDefinition("REFLECTANCE_SCALE")
+    assert definition.metadata()["widget_wrapper"]["decimals"] == 9

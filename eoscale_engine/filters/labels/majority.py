@@ -117,7 +117,12 @@ class MajorityFilter(ImageFilter):
         window, inner = self._window, slice(self.radius, -self.radius)
         own = pixels[inner, inner]
         number = None if valid is None else window_count(valid, window)
-        winners = frequent(pixels, valid, window, number, centre=own)
+        centre = own
+        if valid is not None:
+            # an invalid pixel has no class: the smallest wins, as it does against the type's least
+            least = np.asarray(np.iinfo(own.dtype).min, own.dtype)
+            centre = np.where(valid[inner, inner], own, least)
+        winners = frequent(pixels, valid, window, number, centre=centre)
         votes = window.size if number is None else number
         # in one type, whatever the votes are counted in, so that every block decides the same
         share = np.multiply(votes, self.minimum_share, dtype=np.float64)

@@ -114,11 +114,25 @@ class ObjectValues(ImageFilter):
     ids: Any = parameter(kind="data", help="Labels of all pieces, by band")
     changed: Any = parameter(kind="data", help="Whether pieces get another value, by band")
     values: Any = parameter(kind="data", help="That value, by band; None for none at all")
+    nodata: Any = parameter(None, kind="data", help="Of bands that have none")
 
     @property
     def makes_invalid(self) -> bool:
         """Where objects get no value."""
         return any(values is None for values in self.values)
+
+    def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """As the input, with nodata where it is needed."""
+        profile = inputs[0]
+        if self.nodata is None:
+            return [profile]
+        bands = tuple(
+            band
+            if band.nodata is not None and can_hold(profile.dtype, band.nodata)
+            else replace(band, nodata=self.nodata)
+            for band in profile.bands
+        )
+        return [replace(profile, bands=bands)]
 
     def apply(self, blocks: Blocks) -> Pixels:
         """Look the labels of one block up in the tables."""

@@ -50,11 +50,11 @@ class Sieve(ImageFilter):
     border = "invalid"
     examples = (
         {},
-        {"size": 2},
-        {"size": 9, "connectivity": "8"},
+        {"minimum": 2},
+        {"minimum": 9, "connectivity": "8"},
     )
 
-    size: int = parameter(
+    minimum: int = parameter(
         8,
         minimum=2,
         maximum=64,
@@ -71,7 +71,7 @@ class Sieve(ImageFilter):
         Enough: an object that goes on beyond the margin has size pixels within it, on the way to a
         pixel of the core; one that does not has its border within it too.
         """
-        return self.size - 1
+        return self.minimum - 1
 
     def farthest(self, side: int) -> Optional[np.ndarray]:
         """A line of size pixels from the core's edge outwards: large enough if all are seen."""
@@ -104,7 +104,7 @@ class Sieve(ImageFilter):
         numbers = (pieces.root + 1).astype(np.uint32)
         if meant is not None:
             numbers[~meant] = 0
-        small = np.append(False, self._sizes(pieces, values.size) < self.size)
+        small = np.append(False, self._sizes(pieces, values.size) < self.minimum)
         replacement, found = self._replacements(pieces, numbers, small, values)
         if not found.any():
             return

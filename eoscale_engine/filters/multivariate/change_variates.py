@@ -63,6 +63,11 @@ class ChangeVariates(ImageFilter):
     chi_square: bool = parameter(False, help="Make the second image too")
     change: Optional[float] = parameter(None, help="Make the third, at this probability")
 
+    @property
+    def makes_invalid(self) -> bool:
+        """Where a pixel is infinite."""
+        return True
+
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """One image, and those that are asked for."""
         like = inputs[0].with_dtype("float32")
@@ -87,6 +92,9 @@ class ChangeVariates(ImageFilter):
             part = common_valid(block.valid)
             if part is not None:
                 valid = part if valid is None else valid & part
+            if block.pixels.dtype.kind == "f":
+                finite = np.isfinite(block.pixels).all(axis=0, keepdims=True)
+                valid = finite if valid is None else valid & finite
         with np.errstate(over="ignore", invalid="ignore"):
             made: list[Pixels] = [(variates.astype(np.float32), valid)]
             if self.chi_square or self.change is not None:

@@ -46,13 +46,12 @@ class Bilateral(ImageFilter):
     )  # fmt: skip
     picture: ClassVar[Mapping[str, Any]] = {"sigma_range": 400}
     examples = (
-        {},
+        {"sigma_range": 30.0},
         {"sigma_range": 200.0, "sigma_spatial": 0.8, "border": "invalid"},
         {"sigma_range": 5.0, "sigma_spatial": 3.0, "radius": 2, "border": "nearest"},
     )
 
     sigma_range: float = parameter(
-        30.0,
         minimum=1e-9,
         maximum=1e18,
         label="Range sigma",

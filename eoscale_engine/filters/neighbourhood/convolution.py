@@ -92,23 +92,23 @@ class Convolution(ImageFilter):
         "matrix filter", "mean", "low pass", "high pass", "sharpen", "emboss", "laplacian",
         "line detection", "sobel", "prewitt", "edge",
     )  # fmt: skip
-    picture: ClassVar[Mapping[str, Any]] = {"preset": "emboss"}
+    picture: ClassVar[Mapping[str, Any]] = {"kernel": "emboss"}
     examples = (
         {},
-        {"preset": "sharpen", "border": "invalid"},
-        {"preset": "emboss", "nodata": "propagate", "border": "nearest"},
-        {"kernel": "1 2.5 0 2 1", "fill": True, "border": "invalid"},
-        {"preset": "sobel upwards", "nodata": "propagate", "border": "invalid"},
-        {"kernel": "0.1 0.2 0.3; 0.4 0.7 0.6; 0 0.8 0.9", "normalise": False},
+        {"kernel": "sharpen", "border": "invalid"},
+        {"kernel": "emboss", "nodata": "propagate", "border": "nearest"},
+        {"weights": "1 2.5 0 2 1", "fill": True, "border": "invalid"},
+        {"kernel": "sobel upwards", "nodata": "propagate", "border": "invalid"},
+        {"weights": "0.1 0.2 0.3; 0.4 0.7 0.6; 0 0.8 0.9", "normalise": False},
     )
 
-    preset: str = parameter(
+    kernel: str = parameter(
         "given",
         choices=("given", *PRESETS),
         label="Kernel",
         help="Given: the weights below. Else a known kernel, whatever is below.",
     )
-    kernel: Rows = parameter(
+    weights: Rows = parameter(
         PRESETS["gaussian 3 x 3"],
         kind="matrix",
         label="Weights",
@@ -136,11 +136,11 @@ class Convolution(ImageFilter):
     @property
     def used(self) -> Kernel:
         """The kernel in use."""
-        return kernel_of(PRESETS.get(self.preset, self.kernel))
+        return kernel_of(PRESETS.get(self.kernel, self.weights))
 
     def validate(self) -> None:
         """Refuse what is no kernel."""
-        rows = PRESETS.get(self.preset, self.kernel)
+        rows = PRESETS.get(self.kernel, self.weights)
         sides = len(rows), len(rows[0]) if rows else 0
         if not all(side % 2 and side <= MOST_ROWS for side in sides):
             raise InputError(

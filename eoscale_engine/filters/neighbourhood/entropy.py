@@ -9,10 +9,11 @@ from typing import Any, Optional
 import numpy as np
 
 from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, parameter
+from eoscale_engine.filters.grey_levels import grey_levels
 from eoscale_engine.filters.neighbourhood.class_counts import counts_of, distinct_values
 from eoscale_engine.filters.neighbourhood.window_moments import window_count
 from eoscale_engine.filters.neighbourhood.windows import SHAPES, by_validity, neighbourhood
-from eoscale_engine.profile import Band, Profile
+from eoscale_engine.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class EntropyBetween(ImageFilter):
         def compute(
             band: int, pixels: np.ndarray, valid: Optional[np.ndarray], out: np.ndarray
         ) -> Optional[np.ndarray]:
-            levels = self._levels(pixels, block.profile.bands[band], *self.bounds[band])
+            about = block.profile.bands[band]
+            levels = grey_levels(pixels, about, self.bounds[band], self.levels)
             total, part = np.zeros((2, *out.shape))
             # levels that no pixel of the block has would add 0.0
             for counts in counts_of(distinct_values(levels, valid), levels, valid, window):
@@ -86,16 +88,3 @@ class EntropyBetween(ImageFilter):
             return found
 
         return by_validity(block, self.radius, np.dtype(np.float32), compute)
-
-    def _levels(self, pixels: np.ndarray, band: Band, lower: float, upper: float) -> np.ndarray:
-        """The level of each pixel, from 0; any level for NaN."""
-        values = pixels.astype(np.float64)
-        if (band.scale, band.offset) != (1, 0):
-            values *= band.scale
-            values += band.offset
-        values -= lower
-        if upper > lower:
-            values *= self.levels / (upper - lower)
-        np.fmax(values, 0, out=values)
-        np.fmin(values, self.levels - 1, out=values)
-        return values.astype(np.uint8)

@@ -215,6 +215,7 @@ class FocalStatistics(ImageFilter):
         if self.statistic in OF_THE_PIXELS:
             return [profile]
         result = profile.with_dtype(self._result_dtype(profile).name).with_nodata(None)
+        result = result.without_colors()
         if self.statistic in ("mean", "percentile"):
             return [result]
         if self.statistic == "variance":

@@ -77,10 +77,10 @@ class BandMath(ImageFilter):
         choices=("float32", "float64", "uint8", "int16", "uint16", "int32", "uint32"),
         help="Of the result. Integers are rounded, and held within the type's range",
     )
-    physical: bool = parameter(
-        True,
-        label="Physical values",
-        help="Apply the bands' scale and offset, as QGIS does when it shows them",
+    raw: bool = parameter(
+        False,
+        label="Pixels as stored",
+        help="Use the stored pixels, without the scale and offset of their bands",
         advanced=True,
     )
 
@@ -172,7 +172,7 @@ class BandMath(ImageFilter):
         if step.operation == "valid":
             return np.True_ if block.valid is None else block.valid[index]
         pixels, band = block.pixels[index].astype(dtype, copy=False), block.profile.bands[index]
-        if self.physical and (band.scale, band.offset) != (1, 0):
+        if not self.raw and (band.scale, band.offset) != (1, 0):
             pixels = pixels * dtype.type(band.scale)
             pixels += dtype.type(band.offset)
         return pixels

@@ -78,17 +78,17 @@ class TemporalComposite(ImageFilter):
     inputs = (images(help="The dates, in order: images of the same size, grid and bands"),)
     examples = (
         *({"statistic": name} for name in STATISTICS),
-        {"statistic": "percentile", "percent": 30, "minimum_count": 2},
+        {"statistic": "percentile", "percentile": 30, "minimum_count": 2},
         {"statistic": "maximum", "result": "image number"},
         {"statistic": "last valid", "result": "image number"},
-        {"statistic": "best pixel", "quality_band": 2, "other_band": 1},
+        {"statistic": "best pixel", "quality_band": 2, "second_quality_band": 1},
         {"statistic": "best pixel", "result": "image number", "minimum_count": 2},
     )
 
     statistic: str = parameter(
         "median", choices=STATISTICS, help="What is computed from the valid dates of each pixel."
     )
-    percent: float = parameter(
+    percentile: float = parameter(
         50.0,
         minimum=0,
         maximum=100,
@@ -100,14 +100,15 @@ class TemporalComposite(ImageFilter):
         1,
         minimum=1,
         label="Quality band",
-        help="For 'best pixel': the number of the band whose largest value is the best; or band a "
-        "of (a - b) / (a + b).",
+        help="For 'best pixel': the band whose largest value is the best, or band a of "
+        "(a - b) / (a + b); counted among the chosen bands.",
     )
-    other_band: Optional[int] = parameter(
+    second_quality_band: Optional[int] = parameter(
         None,
         minimum=1,
         label="Second quality band",
-        help="For 'best pixel': band b of the quality (a - b) / (a + b). Empty: band a itself.",
+        help="For 'best pixel': band b of the quality (a - b) / (a + b), counted among the chosen "
+        "bands. Empty: band a itself.",
     )
     minimum_count: int = parameter(
         1,
@@ -146,17 +147,17 @@ class TemporalComposite(ImageFilter):
                 f"{len(profiles)} image(s). Add images, or ask for fewer."
             )
         if self.statistic == "best pixel":
-            for number in (self.quality_band, self.other_band or 1):
+            for number in (self.quality_band, self.second_quality_band or 1):
                 if number > profiles[0].count:
                     raise InputError(
-                        f"{self.label}: there is no quality band {number}, the images have "
-                        f"{profiles[0].count} band(s)."
+                        f"{self.label}: there is no quality band {number}: {profiles[0].count} "
+                        "band(s) of each image are used."
                     )
 
     @property
     def makes_invalid(self) -> bool:
         """Where a normalised difference is not defined on any date."""
-        return self.statistic == "best pixel" and self.other_band is not None
+        return self.statistic == "best pixel" and self.second_quality_band is not None
 
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """What describes the pixels stays where they keep their meaning."""
@@ -226,7 +227,7 @@ class TemporalComposite(ImageFilter):
             dates = [np.broadcast_to(dtype.type(n), shape) for n in range(1, len(dates) + 1)]
         elif self.result == "image number":
             return over.extreme_date(dates, known, largest=statistic == "maximum")
-        percent = self.percent if statistic == "percentile" else 50.0
+        percent = self.percentile if statistic == "percentile" else 50.0
         return over.statistic_of(statistic, dates, known, percent, dtype)
 
     # ---- all bands from one date
@@ -256,7 +257,7 @@ class TemporalComposite(ImageFilter):
     def _quality(self, block: Block) -> np.ndarray:
         """Of one date, physical."""
         bands = [self.quality_band - 1]
-        bands += [] if self.other_band is None else [self.other_band - 1]
+        bands += [] if self.second_quality_band is None else [self.second_quality_band - 1]
         found = []
         for number in bands:
             band, pixels = block.profile.bands[number], block.pixels[number]

@@ -276,7 +276,7 @@ class ValidityMask(ImageFilter):
         """One band for each, or one alone."""
         names = tuple(
             f"{band.name} valid" if band.name else f"band {number} valid"
-            for number, band in enumerate(inputs[0].bands, 1)
+            for number, band in zip(inputs[0].band_numbers, inputs[0].bands)
         )
         if self.combine != "each":
             names = ("all bands valid" if self.combine == "all" else "a band valid",)

@@ -60,7 +60,7 @@ class Reclassify(ImageFilter):
     )  # fmt: skip
     picture: ClassVar[Mapping[str, Any]] = {
         "table": [0, 350, 1, 350, 600, 2, 600, 10000, 3],
-        "physical": False,
+        "raw": True,
     }
     examples = (
         {"table": ((0, 10, 1), (10, 50, 2), (50, math.inf, 3))},
@@ -71,7 +71,7 @@ class Reclassify(ImageFilter):
             "unmatched": "value",
             "unmatched_value": -7,
         },
-        {"table": ((-5, 60, 300),), "dtype": "int32", "ends": "from < x < to", "physical": False},
+        {"table": ((-5, 60, 300),), "dtype": "int32", "ends": "from < x < to", "raw": True},
     )
 
     table: Table = parameter(
@@ -99,10 +99,10 @@ class Reclassify(ImageFilter):
         label="Data type",
         help="Of the result; automatic is the smallest that holds all values.",
     )
-    physical: bool = parameter(
-        True,
-        label="Physical values",
-        help="Apply the bands' scale and offset, as QGIS does when it shows them.",
+    raw: bool = parameter(
+        False,
+        label="Pixels as stored",
+        help="Use the stored pixels, without the scale and offset of their bands.",
         advanced=True,
     )
 
@@ -139,7 +139,7 @@ class Reclassify(ImageFilter):
         """Without what described the old values."""
         profile = inputs[0]
         dtype = self._result_dtype(profile)
-        keeps_scale = self.unmatched == "keep" and not self.physical
+        keeps_scale = self.unmatched == "keep" and self.raw
         same = keeps_scale or profile.physical() == profile
         bands = tuple(
             replace(
@@ -148,13 +148,10 @@ class Reclassify(ImageFilter):
                 scale=band.scale if keeps_scale else 1.0,
                 offset=band.offset if keeps_scale else 0.0,
                 unit=band.unit if self.unmatched == "keep" else "",
-                color_table=(),
-                categories=(),
-                color="Undefined" if band.color == "Palette" else band.color,
             )
             for band in profile.bands
         )
-        return [replace(profile, dtype=dtype.name, bands=bands)]
+        return [replace(profile, dtype=dtype.name, bands=bands).without_colors()]
 
     def styles(self) -> Sequence[Optional[Style]]:
         """A colour for each class, unless pixels are kept."""
@@ -170,7 +167,7 @@ class Reclassify(ImageFilter):
         pixels = np.empty(block.pixels.shape, dtype)
         valid = block.valid
         for number, band in enumerate(block.profile.bands):
-            described = band if self.physical else Band()
+            described = band if not self.raw else Band()
             pixels[number], found = self._reclassified(
                 block.pixels[number], described, compared, dtype
             )
@@ -216,7 +213,7 @@ class Reclassify(ImageFilter):
     def _compared(self, profile: Profile) -> np.dtype:
         """The type in which pixels are compared with the table, and kept."""
         dtype = np.dtype(profile.dtype)
-        return physical_dtype(dtype, profile.bands) if self.physical else dtype
+        return physical_dtype(dtype, profile.bands) if not self.raw else dtype
 
     def _result_dtype(self, profile: Profile) -> np.dtype:
         """The type that was chosen; or the smallest for all values, kept pixels among them."""

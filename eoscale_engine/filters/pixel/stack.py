@@ -41,7 +41,7 @@ class Stack(ImageFilter):
         bands = [
             (number, place, band)
             for number, profile in enumerate(inputs, 1)
-            for place, band in enumerate(profile.with_dtype(dtype.name).bands, 1)
+            for place, band in zip(profile.band_numbers, profile.with_dtype(dtype.name).bands)
         ]
         found = Counter(band.name for _, _, band in bands)
         named = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -33,13 +33,8 @@ class LinearStretch(ImageFilter):
 
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """Bytes, with 0 as nodata."""
-        image = inputs[0].with_dtype("uint8").physical(unit="")
-        bands = tuple(
-            replace(band, nodata=0, color_table=(), categories=(),
-                    color="Undefined" if band.color == "Palette" else band.color)
-            for band in image.bands
-        )  # fmt: skip
-        return [replace(image, bands=bands)]
+        image = inputs[0].with_dtype("uint8").physical(unit="").without_colors()
+        return [image.with_nodata(0)]
 
     def apply(self, blocks: Blocks) -> Pixels:
         """See the class."""

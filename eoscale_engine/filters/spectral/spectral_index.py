@@ -80,7 +80,7 @@ class SpectralIndex(ImageFilter):
     inputs: ClassVar[tuple[Input, ...]] = (
         image(
             "INPUT",
-            label="Image (before)",
+            label="Input image",
             help="The image; of two, the earlier one",
             band_choice=False,
         ),
@@ -210,9 +210,12 @@ class SpectralIndex(ImageFilter):
             (profile.bands[bands[name] - 1].scale, profile.bands[bands[name] - 1].offset) == (1, 0)
             for name in needed
         )
-        if whole and self.reflectance_scale is None and INDICES[self.index].needs_reflectance:
+        needed_for = self.index if INDICES[self.index].needs_reflectance else ""
+        if self.reflectance_offset:
+            needed_for = "a reflectance offset"
+        if whole and self.reflectance_scale is None and needed_for:
             raise InputError(
-                f"{self.label}: {self.index} needs reflectances from 0 to 1, but the image has "
+                f"{self.label}: {needed_for} needs reflectances from 0 to 1, but the image has "
                 f"{profile.dtype} pixels without a scale ({role}). Give the reflectance scale, "
                 "such as 0.0001 for Sentinel-2, or 1 to take the pixels as they are."
             )

@@ -10,10 +10,10 @@ import numpy as np
 
 from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, parameter
 from eoscale_engine.errors import InputError
+from eoscale_engine.filters.grey_levels import grey_levels
 from eoscale_engine.filters.texture.glcm_matrices import MATRIX_FEATURES, matrix_features
 from eoscale_engine.filters.texture.glcm_pairs import STEPS, Pairs, box_sums, pairs_of
-from eoscale_engine.profile import Band, Profile
-from eoscale_engine.reductions.statistics import physical
+from eoscale_engine.profile import Profile
 
 PAIR_FEATURES = (
     "contrast", "dissimilarity", "homogeneity", "mean", "variance", "correlation"
@@ -41,7 +41,7 @@ class Glcm(ImageFilter):
     """Texture features between given bounds: what the procedure Texture computes in its last pass.
 
     One band for each feature of each input band, in the order of ``FEATURES``. Levels are
-    ``floor((value - lower) / (upper - lower) * levels)`` of physical values in float64, held within
+    ``floor((value - lower) * levels / (upper - lower))`` of physical values in float64, held within
     ``0 .. levels - 1``. All else is as in :class:`eoscale_engine.procedures.texture.Texture`.
     """
 
@@ -116,7 +116,8 @@ class Glcm(ImageFilter):
         for band in range(bands):
             part = slice(band * count, (band + 1) * count)
             valid = None if block.valid is None or block.valid[band].all() else block.valid[band]
-            grey = self._grey(block.pixels[band], block.profile.bands[band], self.bounds[band])
+            about = block.profile.bands[band]
+            grey = grey_levels(block.pixels[band], about, self.bounds[band], self.levels)
             where = self._compute(grey, valid, result[part])
             if found is not None:
                 found[part] = True if where is None else where
@@ -125,18 +126,6 @@ class Glcm(ImageFilter):
     @property
     def _wanted(self) -> tuple[str, ...]:
         return tuple(feature for feature in FEATURES if feature in self.features)
-
-    def _grey(self, pixels: np.ndarray, band: Band, bounds: tuple[float, float]) -> np.ndarray:
-        """The grey levels of a band, uint8; any where a pixel is not valid."""
-        lower, upper = bounds
-        with np.errstate(all="ignore"):
-            values = physical(pixels.astype(np.float64), band, False)
-            values -= lower
-            values /= upper - lower
-            values *= self.levels
-            np.fmax(values, 0, out=values)  # 0 / 0 too, in an image of one value
-            np.fmin(values, self.levels - 1, out=values)
-        return values.astype(np.uint8)
 
     def _compute(
         self, grey: np.ndarray, valid: Optional[np.ndarray], out: np.ndarray
