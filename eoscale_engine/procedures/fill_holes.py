@@ -76,6 +76,7 @@ class FillHoles(Procedure):
         ("FILLED", "Number of holes of the first band that were filled"),
         ("PIXELS", "Number of pixels of the first band that were filled"),
     )
+    picture: ClassVar[Mapping[str, Any]] = {"holes": "invalid pixels"}
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {},
         {"filling": "longest border", "connectivity": "8", "maximum": 3},

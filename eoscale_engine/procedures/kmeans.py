@@ -260,9 +260,9 @@ def seeds(sample: np.ndarray, count: int, seed: int) -> np.ndarray:
 
     Raises :class:`InputError` where there are not so many different pixels.
     """
-    random = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     size = sample.shape[1]
-    chosen = [int(random.random() * size)]
+    chosen = [int(generator.random() * size)]
     distances = np.full(size, np.inf)
     while len(chosen) < count:
         steps = sample - sample[:, chosen[-1:]]
@@ -273,7 +273,7 @@ def seeds(sample: np.ndarray, count: int, seed: int) -> np.ndarray:
                 f"K-means classification: {count} classes are asked for, but a sample of {size} "
                 f"pixels has {len(chosen)} different one(s). Ask for fewer classes."
             )
-        place = np.searchsorted(totals, random.random() * totals[-1], side="right")
+        place = np.searchsorted(totals, generator.random() * totals[-1], side="right")
         # rounding can put it past the last pixel that has any distance
         chosen.append(min(int(place), int(np.flatnonzero(distances)[-1])))
     return sample[:, chosen].T.copy()
