@@ -76,7 +76,7 @@ class Texture(Procedure):
         "contrast": False,
         "homogeneity": False,
         "entropy": True,
-        "upper": 0.6,
+        "levels": 128,
     }
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"radius": 2, "entropy": False, "correlation": True},
