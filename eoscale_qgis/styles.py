@@ -6,6 +6,7 @@ import math
 from contextlib import suppress
 from typing import Optional
 
+from osgeo import gdal
 from qgis.core import (
     Qgis,
     QgsColorRampShader,
@@ -16,7 +17,6 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
-    QgsRasterBandStats,
     QgsRasterDataProvider,
     QgsRasterLayer,
     QgsRasterRenderer,
@@ -110,8 +110,10 @@ def _classes(style: Classes, provider: QgsRasterDataProvider) -> Optional[QgsRas
     if not entries and provider.dataType(1) in (Qgis.DataType.Float32, Qgis.DataType.Float64):
         return None
     if not entries:
-        found = _extremes(provider, 1)
-        first, last = math.floor(found.minimumValue), math.ceil(found.maximumValue)
+        lowest, highest = _extremes(provider, 1)
+        if not (math.isfinite(lowest) and math.isfinite(highest)):
+            return None
+        first, last = math.floor(lowest), math.ceil(highest)
         if last - first >= MOST_CLASSES:
             steps = 8 * MOST_CLASSES
             places = (first + (last - first) * step / steps for step in range(1, steps + 1))
@@ -187,8 +189,7 @@ def _bounds(
     if low is None or high is None:
         lowest, highest = provider.cumulativeCut(band, CUT, 1 - CUT, QgsRectangle(), SAMPLE)
         if not (math.isfinite(lowest) and math.isfinite(highest)):  # an image of one value
-            found = _extremes(provider, band)
-            lowest, highest = found.minimumValue, found.maximumValue
+            lowest, highest = _extremes(provider, band)
         if symmetric:
             highest = max(abs(lowest), abs(highest))
             lowest = -highest
@@ -199,10 +200,16 @@ def _bounds(
     return (low, high) if low < high else (low - 0.5, low + 0.5)
 
 
-def _extremes(provider: QgsRasterDataProvider, band: int) -> QgsRasterBandStats:
-    """Smallest and largest value: with a sample size those stored in the file, which are exact."""
-    wanted = QgsRasterBandStats.Stats.Min | QgsRasterBandStats.Stats.Max
-    return provider.bandStatistics(band, wanted, QgsRectangle(), SAMPLE)
+def _extremes(provider: QgsRasterDataProvider, band: int) -> tuple[float, float]:
+    """Smallest and largest value as stored in the file, else of a sample; NaN where there is none.
+
+    Through GDAL: QGIS would look at every pixel, in its main thread.
+    """
+    with suppress(RuntimeError, AttributeError, TypeError):
+        file = gdal.Open(provider.dataSourceUri())
+        lowest, highest = file.GetRasterBand(band).ComputeRasterMinMax(True)
+        return float(lowest), float(highest)
+    return math.nan, math.nan
 
 
 def _hue(number: int) -> str:
