@@ -136,11 +136,13 @@ SAVE_IMAGE = Recipe(
 
 
 def plain_text(docstring: str) -> list[str]:
-    """A docstring's paragraphs as plain text, one line each; lists keep their lines."""
+    """A docstring's paragraphs as plain text, one line each; a list has one for each item."""
     paragraphs = []
     for block in inspect.cleandoc(docstring).split("\n\n"):
         text = re.sub(r":\w+:`~?([^`]*)`", lambda match: str(match[1]).rpartition(".")[2], block)
         text = text.replace("`", "").replace("::", ":")
+        if text.startswith("- "):  # what is indented goes on with its item
+            text = re.sub(r"\n +(?!- )", " ", text)
         lines = [line for line in text.split("\n") if not re.fullmatch(r"\s*[-=]{3,}\s*", line)]
         is_list = any(re.match(r"\s*([-*]\s|\s{2})", line) for line in lines)
         paragraphs.append(("\n" if is_list else " ").join(line.strip() for line in lines))

@@ -459,3 +459,8 @@ def test_numbers_and_matrices_may_come_as_lists(provider, engines, image):
 def test_small_numbers_can_be_typed(provider):
     definition = provider.algorithm("spectralindex").parameterDefinition("REFLECTANCE_SCALE")
     assert definition.metadata()["widget_wrapper"]["decimals"] == 9
+
+
+def test_a_list_s_item_is_one_line():
+    text = "Heading\n\n- one that\n  goes on\n- two\n\nEnd of\nit."
+    assert plain_text(text) == ["Heading", "- one that goes on\n- two", "End of it."]
