@@ -158,6 +158,17 @@ def test_a_model_with_gdal_between(real, image):
     assert not os.path.lexists(found["CHILD_RESULTS"]["one"]["OUTPUT"])
 
 
+def test_a_model_of_a_filter_and_procedures(real, image):
+    steps = ("eoscale:morphology", "eoscale:stretch", "eoscale:connectedcomponents")
+    found, path = run_model(image, steps)
+    opened = run("morphology", INPUT=image, OUTPUT=TEMPORARY)["OUTPUT"]
+    stretched = run("stretch", INPUT=opened, OUTPUT=TEMPORARY)["OUTPUT"]
+    labels = run("connectedcomponents", INPUT=stretched, OUTPUT=TEMPORARY)
+    np.testing.assert_array_equal(read_pixels(path), read_pixels(labels["OUTPUT"]))
+    assert found["CHILD_RESULTS"]["three"]["COUNT"] == labels["COUNT"] > 1
+    assert not os.path.lexists(found["CHILD_RESULTS"]["two"]["OUTPUT"])
+
+
 def test_a_killed_engine_loses_no_layer(real, image):
     path = run("gaussian", INPUT=image, OUTPUT=TEMPORARY)["OUTPUT"]
     before = read_pixels(path)
