@@ -21,10 +21,13 @@ CELL = 512
 """Side in pixels of the fixed cells on which reductions work, whatever the tiling."""
 
 BLOCK_BYTES = 1024 * 1024
-"""Input and output bytes of one block: with its temporaries it stays in a core's own cache."""
+"""Bytes of one block, of the widest input and the outputs: it stays in a core's own cache.
+
+Functions take many inputs one after the other; counted together, they would leave blocks so small
+that the calls cost more than the work (a median of 5 dates: 0.92 s against 0.79 s for 100 Mpx)."""
 
 BLOCK_COLS = 1024
-"""Most columns of a block: longer rows gain nothing, and the margin above and below weighs."""
+"""Most columns of a block with a margin: the margin above and below longer rows weighs."""
 
 TILE_PIXELS = 1024 * 1024
 """Pixels of a tile: large enough that handing it out costs nothing, small enough to share out."""
@@ -128,9 +131,13 @@ def block_shape(
     """Rows and columns of a block that fits the cache, the more rows the larger the margin.
 
     Rows are given up before columns (long rows suit NumPy), but at least eight times the margin of
-    them is kept, since every block computes on its margin too.
+    them is kept, since every block computes on its margin too. Without a margin rows are whole:
+    what follows in memory is read fastest (a median of 5 dates: 0.18 s against 0.23 s for 100 Mpx).
     """
     pixels = max(1, block_bytes // max(1, bytes_per_pixel))
+    if not margin:
+        cols = min(tile.cols, pixels)
+        return min(tile.rows, pixels // cols), cols
     least = max(16, 8 * margin)
     cols = min(tile.cols, max(least, min(BLOCK_COLS, pixels // least)))
     return min(tile.rows, max(least, pixels // cols)), cols

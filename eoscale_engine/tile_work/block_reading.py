@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -163,7 +164,7 @@ def valid_pixels(
     values = [nodata_in(pixels.dtype, band.nodata) for band in bands]
     if pixels.dtype.kind == "c":
         valid = _both(valid, pixels == pixels)
-    elif pixels.dtype.kind == "f":
+    elif pixels.dtype.kind == "f" or any(value is not None for value in values):
         # min() finds NaN, and that no pixel is as low as nodata, faster than a comparison of each
         lowest = pixels.min()
         if lowest != lowest:
@@ -184,6 +185,7 @@ def _both(first: Optional[np.ndarray], second: np.ndarray) -> np.ndarray:
     return second if first is None else np.logical_and(first, second, out=first)
 
 
+@lru_cache(maxsize=256)
 def nodata_in(dtype: np.dtype, value: Any) -> Any:
     """A nodata value in the pixels' own type; None where no pixel can equal it (NaN too)."""
     if value is None or value != value or not can_hold(dtype.name, value):

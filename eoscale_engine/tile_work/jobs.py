@@ -147,8 +147,8 @@ class FilterJob:
         if self.declaration.whole_tiles:
             return [window]
         images = [source.profile for _, sources in self.inputs for source in sources]
-        images += [image.stored for image in self.outputs]
-        each = sum(image.count * np.dtype(image.dtype).itemsize for image in images)
+        widest = max((_pixel_bytes(image) for image in images), default=0)
+        each = widest + sum(_pixel_bytes(image.stored) for image in self.outputs)
         return blocks_of(window, block_shape(window, margin, each, self.block_bytes))
 
     def _store(
@@ -167,6 +167,10 @@ class FilterJob:
             moments[band].merge(
                 store(pixels[band], where, out[band], properties.nodata, nudge=self.nudge[number])
             )
+
+
+def _pixel_bytes(profile: Profile) -> int:
+    return profile.count * np.dtype(profile.dtype).itemsize
 
 
 def _check_pixels(declaration: Declaration, pixels: Any, out: np.ndarray) -> None:

@@ -104,6 +104,12 @@ def test_blocks_fit_the_cache_and_a_large_margin_makes_them_larger() -> None:
     assert block_shape(Window(0, 0, 2, 3), 50, 8) == (2, 3)
 
 
+def test_blocks_without_a_margin_are_whole_rows() -> None:
+    assert block_shape(Window(0, 0, 100, 10000), 0, 8) == (13, 10000)
+    assert block_shape(Window(0, 0, 100, 10**6), 0, 8) == (1, BLOCK_BYTES // 8)
+    assert block_shape(Window(0, 0, 2, 3), 0, 8) == (2, 3)
+
+
 @pytest.mark.parametrize(
     ("border", "mode"), [("nearest", "edge"), ("reflect", "symmetric"), ("invalid", "constant")]
 )

@@ -200,22 +200,22 @@ class TemporalComposite(ImageFilter):
         profiles = [block.profile for block in dates]
         result = np.empty(dates[0].pixels.shape, self._result_dtype(profiles))
         valid = None
-        if any(block.valid is not None for block in dates):
-            valid = np.ones(result.shape, bool)
         for band, out in enumerate(result):
             values = self._values(dates, band)
             out[...] = self._computed(values, None, result.dtype)
             masks = [None if block.valid is None else block.valid[band] for block in dates]
-            complete = reduce(np.logical_and, [mask for mask in masks if mask is not None], True)
-            places = np.flatnonzero(np.logical_not(complete))
-            if valid is not None and places.size:
-                some = [np.ravel(date).take(places) for date in values]
-                known = [
-                    np.ones(places.shape, bool) if mask is None else np.ravel(mask).take(places)
-                    for mask in masks
-                ]
-                out.reshape(-1)[places] = self._computed(some, known, result.dtype)
-                enough = over.number_of(some, known) >= self.minimum_count
+            places = _incomplete(masks)
+            if not places.size:
+                continue
+            some = [np.ravel(date).take(places) for date in values]
+            known = [
+                np.ones(places.shape, bool) if mask is None else np.ravel(mask).take(places)
+                for mask in masks
+            ]
+            out.reshape(-1)[places] = self._computed(some, known, result.dtype)
+            enough = over.number_of(some, known) >= self.minimum_count
+            if not enough.all():
+                valid = np.ones(result.shape, bool) if valid is None else valid
                 valid[band].reshape(-1)[places] = enough
         return result, valid
 
@@ -318,3 +318,11 @@ def _float(dtype: np.dtype) -> np.dtype:
     """The float type for values between those of a type."""
     single = dtype == np.float32 or dtype.itemsize <= 2
     return np.dtype(np.float32 if single else np.float64)
+
+
+def _incomplete(masks: Sequence[Optional[np.ndarray]]) -> np.ndarray:
+    """The places, in the flat array, of pixels that are invalid on some date."""
+    some = [mask for mask in masks if mask is not None]
+    if not some:
+        return np.empty(0, np.intp)
+    return np.flatnonzero(~reduce(np.logical_and, some))

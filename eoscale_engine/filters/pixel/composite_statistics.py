@@ -143,12 +143,10 @@ def percentile(dates: Arrays, known: Known, percent: float, dtype: np.dtype) -> 
     ordered = select(filled(dates, known, _bound(dates[0].dtype, upper=True)), range(len(dates)))
     count = number_of(dates, known)
     result = np.zeros(count.shape, dtype)
-    for number in range(1, len(dates) + 1):
-        there = count == number
-        if there.any():
-            ranks, share = _place(number, percent)
-            found = _between([ordered[rank] for rank in ranks], share, dtype)
-            np.copyto(result, found, where=there, casting="unsafe")
+    for number in range(max(1, count.min()), count.max() + 1):
+        ranks, share = _place(number, percent)
+        found = _between([ordered[rank] for rank in ranks], share, dtype)
+        np.copyto(result, found, where=count == number, casting="unsafe")
     return result
 
 
