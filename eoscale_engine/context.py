@@ -14,10 +14,19 @@ import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, Optional
 
 from eoscale_engine.callables import in_this_process, reference_to
-from eoscale_engine.declaration import Declaration, Engine, ImageFilter, Procedure, Reduction
+from eoscale_engine.declaration import (
+    Declaration,
+    Engine,
+    ImageFilter,
+    Procedure,
+    Reduction,
+    Within,
+)
+from eoscale_engine.errors import InputError
 from eoscale_engine.memory.folder import make_folders
 from eoscale_engine.memory.images import Image, Memory
 from eoscale_engine.memory.store import ImageStore
@@ -26,11 +35,13 @@ from eoscale_engine.pipeline.images import Entry, PipelineImages
 from eoscale_engine.pipeline.planning import Keys, area_of, check_grids, keys_by_role
 from eoscale_engine.pipeline.runs import Cuts, Observer, Resources, Runs
 from eoscale_engine.pipeline.views import windowed
+from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.options import WriteOptions
 from eoscale_engine.raster_files.writing import check_target, write_raster
 from eoscale_engine.tile_work.block_reading import Inputs
 from eoscale_engine.tiling import BLOCK_BYTES, TILE_PIXELS, Window
+from eoscale_engine.vector_files import PolygonLayer, open_polygon_layer
 from eoscale_engine.workers import Executor
 from eoscale_engine.workers.inline import InlineWorkers
 
@@ -84,6 +95,7 @@ class EOContextManager(PipelineImages, Engine):
         self._options = (nb_workers, inline, memory_limit)
         self._shared = resources is not None
         self._clean_up: Optional[weakref.finalize[Any, Any]] = None
+        self._layers: dict[str, PolygonLayer] = {}
 
     # ---- life
 
@@ -192,14 +204,25 @@ class EOContextManager(PipelineImages, Engine):
         *,
         extent: Optional[Window] = None,
         inline: bool = False,
+        within: Optional[Within] = None,
+        windows: Optional[Sequence[Window]] = None,
     ) -> Any:
         """Run a reduction on images; returns what its ``finish`` returns.
 
         Parameters and errors are those of :meth:`filter`; with an ``extent`` only its pixels count.
+        ``within`` and ``windows`` say where else it looks (see :class:`Engine`).
         """
+        inputs = self._inputs(declaration, images)
+        mask = None
+        if within is not None and within.mask is not None:
+            entry = self._entry(within.mask)
+            mask = entry.source
+            first = inputs[0][1][0].profile
+            check_grids([("the image", first), (entry.label, mask.profile)])
         return reduce_images(
-            self._runs, declaration, self._inputs(declaration, images),
-            extent=extent, inline=inline or self._stays_here(declaration),
+            self._runs, declaration, inputs,
+            extent=extent, inline=inline or self._stays_here(declaration), mask=mask,
+            polygons=None if within is None else within.polygons, windows=windows,
         )  # fmt: skip
 
     def run(
@@ -260,7 +283,52 @@ class EOContextManager(PipelineImages, Engine):
         result = copy_image(self._runs, source, extent=area)
         return self._add(Entry(result.image, label, writable=True, statistics=result.statistics))
 
+    # ---- vectors
+
+    def open_polygons(self, path: str, *, label: str = "", id_field: str = "") -> str:
+        """Open the polygons of a vector file for procedures that take some; returns their key.
+
+        Parameters
+        ----------
+        path : str
+            A file that OGR opens; its first layer is read.
+        label : str
+            What messages call it; the path by default.
+        id_field : str
+            An integer field with the features' identifiers; OGR's own by default.
+
+        Raises
+        ------
+        InputError
+            Where there is no such layer, or none with polygons.
+        """
+        key = f"polygons {next(self._numbers)}"
+        self._layers[key] = open_polygon_layer(path, label or path, id_field)
+        return key
+
+    def polygons(
+        self,
+        key: str,
+        like: str,
+        *,
+        field: str = "",
+        all_touched: bool = False,
+        extent: Optional[Window] = None,
+    ) -> Polygons:
+        """The polygons of a layer on the grid of an image, or of its part in an extent.
+
+        ``field`` names a field whose values are wanted too; see :class:`Polygons` for the rest.
+        """
+        profile = self.profile(like)
+        area = None if extent is None else area_of(profile, extent)
+        return self._layer(key).on_grid(profile, field=field, all_touched=all_touched, area=area)
+
     # ---- inside
+
+    def _layer(self, key: str) -> PolygonLayer:
+        if key not in self._layers:
+            raise InputError(f"'{key}' is no layer of polygons.")
+        return self._layers[key]
 
     def _stays_here(self, declaration: Declaration) -> bool:
         """Whether a user's own class cannot travel to workers; then a warning says why."""
@@ -275,10 +343,12 @@ class EOContextManager(PipelineImages, Engine):
 
     def _inputs(self, declaration: Declaration, images: Keys) -> Inputs:
         """The sources of each role, checked."""
-        entries = {
-            role: [self._entry(key) for key in keys]
-            for role, keys in keys_by_role(declaration, images).items()
-        }
+        roles = keys_by_role(declaration, images)
+        vectors = {item.role for item in declaration.inputs if item.polygons}
+        for role in vectors:
+            for key in roles.pop(role):
+                self._layer(key)
+        entries = {role: [self._entry(key) for key in keys] for role, keys in roles.items()}
         listed = [entry for several in entries.values() for entry in several]
         check_grids([(entry.label, entry.source.profile) for entry in listed])
         declaration.check(
@@ -287,6 +357,7 @@ class EOContextManager(PipelineImages, Engine):
         return tuple(
             (item.role, tuple(entry.source for entry in entries[item.role]))
             for item in declaration.inputs
+            if not item.polygons
         )
 
 
@@ -312,14 +383,33 @@ class _Part(Engine):
         self._made.update(made)
         return made
 
-    def reduce(self, declaration: Reduction, images: Keys) -> Any:
+    def reduce(
+        self,
+        declaration: Reduction,
+        images: Keys,
+        *,
+        within: Optional[Within] = None,
+        windows: Optional[Sequence[Window]] = None,
+    ) -> Any:
         """Of the extent's pixels."""
-        return self._context.reduce(declaration, self._cropped(keys_by_role(declaration, images)))
+        if within is not None and within.mask is not None:
+            within = replace(within, mask=self._crop(within.mask))
+        cropped = self._cropped(keys_by_role(declaration, images))
+        return self._context.reduce(declaration, cropped, within=within, windows=windows)
 
     def profile(self, key: str) -> Profile:
         """Of an image's part in the extent."""
         profile = self._context.profile(key)
         return profile if key in self._made else profile.cropped(*area_of(profile, self._extent))
+
+    def polygons(
+        self, key: str, like: str, *, field: str = "", all_touched: bool = False
+    ) -> Polygons:
+        """On the grid of an image's part in the extent."""
+        extent = None if like in self._made else self._extent
+        return self._context.polygons(
+            key, like, field=field, all_touched=all_touched, extent=extent
+        )
 
     def release(self, key: str) -> None:
         """Give back an image that the procedure made."""

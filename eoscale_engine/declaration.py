@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Optional, SupportsIndex, Union, get_type_hints
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from eoscale_engine.callables import rebuilt, reference_to
 from eoscale_engine.errors import InputError
 from eoscale_engine.parameters import Parameter, parameter, parameter_of
+from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Profile
 from eoscale_engine.styles import Style
 from eoscale_engine.tiling import Window
@@ -28,6 +29,7 @@ __all__ = [
     "Chart",
     "Declaration",
     "Engine",
+    "HeatMap",
     "ImageFilter",
     "Input",
     "Output",
@@ -38,9 +40,11 @@ __all__ = [
     "Reduction",
     "Summary",
     "Table",
+    "Within",
     "image",
     "images",
     "parameter",
+    "polygons",
 ]
 
 # ---------------------------------------------------------------- inputs and outputs
@@ -48,9 +52,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Input:
-    """An image (or, with ``many``, a list of images) in the role that it plays.
+    """An image (or, with ``many``, a list of images) in the role that it plays, or polygons.
 
     ``band_choice`` says whether users choose its bands; not where a parameter names them.
+    ``polygons`` is a vector layer, of which procedures get the polygons by
+    :meth:`Engine.polygons`.
     """
 
     role: str
@@ -59,6 +65,7 @@ class Input:
     many: bool = False
     optional: bool = False
     band_choice: bool = True
+    polygons: bool = False
 
 
 def image(
@@ -85,6 +92,18 @@ def images(
     """One or more images in a role."""
     label = label or role.rstrip("S").capitalize() + " images"
     return Input(role, label, help, many=True, optional=optional, band_choice=band_choice)
+
+
+def polygons(
+    role: str = "POLYGONS",
+    *,
+    label: str = "",
+    help: str = "",  # noqa: A002 - the field's own word
+    optional: bool = False,
+) -> Input:
+    """A vector layer of polygons in a role, of procedures only."""
+    label = label or role.capitalize()
+    return Input(role, label, help, optional=optional, band_choice=False, polygons=True)
 
 
 @dataclass(frozen=True)
@@ -135,10 +154,20 @@ class Blocks(Sequence[Block]):
 
     ``blocks[0]`` is the first image's; ``blocks.role("MASK")`` a role's block, or None where an
     optional image was not given; ``blocks.all("DATES")`` the list of a role's blocks.
+
+    ``inside`` is None, or where a reduction is told to look: boolean ``(rows, cols)`` of the core.
+    All other pixels are invalid in every block, but belong to no count of invalid pixels:
+    ``size`` is the number of pixels that count.
     """
 
-    def __init__(self, core: Window, roles: Mapping[str, Sequence[Block]]) -> None:
+    def __init__(
+        self,
+        core: Window,
+        roles: Mapping[str, Sequence[Block]],
+        inside: Optional[np.ndarray] = None,
+    ) -> None:
         self.core = core
+        self.inside = inside
         self._roles = roles
         self._blocks = [block for blocks in roles.values() for block in blocks]
 
@@ -151,6 +180,24 @@ class Blocks(Sequence[Block]):
     def __iter__(self) -> Iterator[Block]:
         return iter(self._blocks)
 
+    @property
+    def size(self) -> int:
+        """Number of pixels of the core that count, valid or not."""
+        if self.inside is None:
+            return self.core.rows * self.core.cols
+        return int(np.count_nonzero(self.inside))
+
+    def restricted(self, inside: np.ndarray) -> Blocks:
+        """The same blocks, which have no margins, with pixels valid only where ``inside`` is."""
+        roles = {
+            role: [
+                replace(b, valid=np.broadcast_to(inside, b.pixels.shape) & _all_or(b.valid))
+                for b in blocks
+            ]
+            for role, blocks in self._roles.items()
+        }
+        return Blocks(self.core, roles, inside)
+
     def role(self, role: str) -> Optional[Block]:
         """The block of the one image in this role."""
         blocks = self._roles.get(role, ())
@@ -159,6 +206,10 @@ class Blocks(Sequence[Block]):
     def all(self, role: str) -> Sequence[Block]:
         """The blocks of all images in this role, in order."""
         return self._roles.get(role, ())
+
+
+def _all_or(valid: Optional[np.ndarray]) -> Any:
+    return True if valid is None else valid
 
 
 Pixels = tuple[np.ndarray, Optional[np.ndarray]]
@@ -192,6 +243,28 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class HeatMap:
+    """A plot as data: a matrix drawn in colours, ``values[row][column]``; None for no value.
+
+    ``x`` and ``y`` name the columns and rows: texts, or numbers (the middles of equal bins).
+    ``limits`` are the values of the first and last colour, by default the smallest and largest;
+    where they lie on either side of 0 alike, the colours diverge from it. ``logarithmic`` colours
+    suit counts. ``shows_values`` writes each value into its cell.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    x: tuple[Any, ...]
+    y: tuple[Any, ...]
+    values: tuple[tuple[Optional[float], ...], ...]
+    limits: Optional[tuple[float, float]] = None
+    logarithmic: bool = False
+    shows_values: bool = False
+    kind: str = "heatmap"
+
+
+@dataclass(frozen=True)
 class Summary:
     """The values that a reduction finds.
 
@@ -202,7 +275,7 @@ class Summary:
     title: str
     tables: tuple[Table, ...]
     numbers: Mapping[str, Optional[float]] = field(default_factory=dict)
-    charts: tuple[Chart, ...] = ()
+    charts: tuple[Union[Chart, HeatMap], ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -230,6 +303,10 @@ class Declaration(ABC):
     """Parameters that its picture in the reference is made with, where the defaults show little."""
     sample: ClassVar[str] = ""
     """The sample image that suits it: optical, elevation, sar or classes; empty: by its group."""
+    table_geometry: ClassVar[str] = ""
+    """What the rows of the first table are on a map: ``points``, whose columns ``x`` and ``y`` are
+    in the CRS of the first image, or ``polygons``: where polygons were given, the column ``zone``
+    holds their features' identifiers, and their geometry and attributes come before the values."""
 
     @classmethod
     def parameters(cls) -> tuple[Parameter, ...]:
@@ -342,12 +419,21 @@ class Reduction(Declaration):
 
     ``map`` looks at one fixed cell of at most 512 x 512 pixels, anchored at the image's origin;
     partials are merged in the order of the cells, whatever the tiling and the number of workers.
+    With a ``margin`` a cell's blocks have so many pixels more on every side, extended beyond the
+    image as ``border`` says: a filter and its reduction in one pass.
     """
+
+    border: ClassVar[str] = "invalid"
 
     numbers: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Names and labels of the output numbers in the :class:`Summary` that ``finish`` returns."""
     merge_in_worker: ClassVar[bool] = False
     """Whether ``merge`` and ``finish`` may harm their process (a user's code): run in a worker."""
+
+    @property
+    def margin(self) -> int:
+        """Pixels needed on every side of a cell."""
+        return 0
 
     @abstractmethod
     def map(self, blocks: Blocks) -> Partial:
@@ -362,6 +448,22 @@ class Reduction(Declaration):
         """The values, usually a :class:`Summary`."""
 
 
+@dataclass(frozen=True)
+class Within:
+    """The part of the images that a reduction without a margin looks at: what all of these allow.
+
+    Attributes
+    ----------
+    mask : image, optional
+        Pixels where its first band is valid and not 0.
+    polygons : Polygons, optional
+        Pixels that lie in any of them.
+    """
+
+    mask: Any = None
+    polygons: Optional[Polygons] = None
+
+
 class Engine(ABC):
     """What a procedure may ask of the engine. Images are the engine's handles.
 
@@ -374,12 +476,34 @@ class Engine(ABC):
         """Run a filter; returns its output images."""
 
     @abstractmethod
-    def reduce(self, declaration: Reduction, images: Mapping[str, Sequence[Any]]) -> Any:
-        """Run a reduction; returns what its ``finish`` returns."""
+    def reduce(
+        self,
+        declaration: Reduction,
+        images: Mapping[str, Sequence[Any]],
+        *,
+        within: Optional[Within] = None,
+        windows: Optional[Sequence[Window]] = None,
+    ) -> Any:
+        """Run a reduction; returns what its ``finish`` returns.
+
+        Parameters
+        ----------
+        within : Within, optional
+            Where it looks: everywhere by default.
+        windows : sequence of Window, optional
+            What ``map`` gets in place of the fixed cells: any windows of the image, each once,
+            merged in the order of their upper left corners by cells. None of them empty.
+        """
 
     @abstractmethod
     def profile(self, key: Any) -> Profile:
         """An image's profile."""
+
+    @abstractmethod
+    def polygons(
+        self, key: Any, like: Any, *, field: str = "", all_touched: bool = False
+    ) -> Polygons:
+        """The polygons of a vector layer on the grid of an image, with a field's values."""
 
     @abstractmethod
     def release(self, key: Any) -> None:

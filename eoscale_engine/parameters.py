@@ -18,6 +18,7 @@ class Parameter:
     - ``integer``, ``number``, ``boolean``, ``choice``, ``text``, ``expression`` (text of several
       lines), ``json``, ``file`` (an existing file, its ending in ``suffix``);
     - ``band``: the number, from 1, of a band of the image in ``role``;
+    - ``field``: the name of a field of the polygons in ``role``;
     - ``numbers``: numbers separated by commas; the value is a tuple of floats;
     - ``matrix``: rows of numbers, on lines of their own or separated by semicolons; the value is a
       tuple of rows of equal length;

@@ -11,6 +11,7 @@ from eoscale_engine.filters.pixel.copy import Copy
 from eoscale_engine.memory.images import Image
 from eoscale_engine.pipeline.planning import area_of, output_profiles, tiles_of
 from eoscale_engine.pipeline.runs import Runs
+from eoscale_engine.polygons import Polygons
 from eoscale_engine.raster_files.gdal_profile import BandStatistics
 from eoscale_engine.raster_files.reading import RasterFile
 from eoscale_engine.tile_work.block_reading import Inputs, Source
@@ -161,15 +162,34 @@ def reduce_images(
     *,
     extent: Optional[Window] = None,
     inline: bool = False,
+    mask: Optional[Source] = None,
+    polygons: Optional[Polygons] = None,
+    windows: Optional[Sequence[Window]] = None,
 ) -> Any:
     """Run a reduction over images; what its ``finish`` returns."""
     profiles = [source.profile for _, sources in inputs for source in sources]
     area = area_of(profiles[0], extent)
     with runs.stage(name_of(declaration), 0.8):
         # rows of cells: partials merge left to right and top to bottom, whatever the tiling
-        pieces = split(area, CELL, 4 * CELL)
-        partials = runs.run(ReduceJob(declaration, inputs), pieces, inline=inline)
+        groups = None if windows is None else _by_place(windows)
+        pieces = split(area, CELL, 4 * CELL) if groups is None else list(groups)
+        job = ReduceJob(declaration, inputs, mask, polygons, groups)
+        partials = runs.run(job, pieces, inline=inline)
         if declaration.merge_in_worker:
-            job = FinishJob(declaration, tuple(partials), tuple(profiles))
-            return runs.run(job, [area], inline=inline)[0]
+            last = FinishJob(declaration, tuple(partials), tuple(profiles))
+            return runs.run(last, [area], inline=inline)[0]
         return finish(declaration, partials, profiles)
+
+
+def _by_place(windows: Sequence[Window]) -> dict[Window, list[Window]]:
+    """Windows that begin in the same cell as one task, by the window that holds them all."""
+    cells: dict[tuple[int, int], list[Window]] = {}
+    for window in windows:
+        cells.setdefault((window.row // CELL, window.col // CELL), []).append(window)
+    groups: dict[Window, list[Window]] = {}
+    for _, several in sorted(cells.items()):
+        row, col = min(w.row for w in several), min(w.col for w in several)
+        end_row, end_col = max(w.end_row for w in several), max(w.end_col for w in several)
+        whole = Window(row, col, end_row - row, end_col - col)
+        groups.setdefault(whole, []).extend(several)
+    return groups

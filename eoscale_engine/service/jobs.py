@@ -60,7 +60,8 @@ def run_job(
     ) as context:
         roles = _describe(context, job)
         _check_targets(job, wanted)
-        keys = [key for listed in roles.values() for key in listed]
+        vectors = {item.role for item in declaration.inputs if item.polygons}
+        keys = [key for role, listed in roles.items() if role not in vectors for key in listed]
         extent = _extent(context, keys, job.get("extent"))
         context.check(declaration, roles)
         _load(context, resources, declaration, keys, extent, tile_pixels, observer.log)
@@ -100,12 +101,15 @@ def _declared(job: Mapping[str, Any]) -> Declaration:
 
 
 def _describe(context: EOContextManager, job: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Open all inputs, aligned to the first where asked for; keys by role."""
+    """Open all inputs, images aligned to the first where asked for; keys by role."""
     roles: dict[str, list[str]] = {}
     first = ""
     for role, sources in (job.get("inputs") or {}).items():
         roles[role] = []
         for source in sources:
+            if "id_field" in source:
+                roles[role].append(context.open_polygons(**source))
+                continue
             path, bands = source["path"], source.get("bands") or None
             # a copy of a whole image has its transparency too; a rendered one's says what is there
             whole = job["declaration"] == Copy.name and bands is None

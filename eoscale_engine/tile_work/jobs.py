@@ -6,7 +6,7 @@ the executor, a task is ``job.run(window, state)``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Optional, Protocol
@@ -16,9 +16,11 @@ import numpy as np
 from eoscale_engine.declaration import Declaration, ImageFilter, Partial, Reduction
 from eoscale_engine.errors import EngineError, TileError
 from eoscale_engine.memory.images import Image
+from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.reading import RasterFile
 from eoscale_engine.tile_work.block_reading import (
+    Area,
     Inputs,
     Source,
     WorkerState,
@@ -203,17 +205,45 @@ def _checked_valid(declaration: Declaration, valid: Any, shape: tuple[int, ...])
 
 @dataclass(frozen=True)
 class ReduceJob:
-    """Map a reduction over the fixed cells of a window and merge them in order."""
+    """Map a reduction over the fixed cells of a window and merge them in order.
+
+    Attributes
+    ----------
+    mask, polygons
+        Where it looks; see :class:`~eoscale_engine.declaration.Within`.
+    windows : mapping, optional
+        What is mapped in place of the cells, by the window that holds all of them.
+    """
 
     declaration: Reduction
     inputs: Inputs
+    mask: Optional[Source] = None
+    polygons: Optional[Polygons] = None
+    windows: Optional[Mapping[Window, Sequence[Window]]] = None
 
     def run(self, window: Window, state: WorkerState) -> Partial:
         """What the cells in one window contribute together."""
-        areas = open_areas(self.inputs, window, 0, state)
-        cells = split(window, CELL, CELL)
-        partials = (self.declaration.map(read_blocks(self.inputs, areas, core)) for core in cells)
-        return reduce(self.declaration.merge, partials)
+        declaration, margin = self.declaration, self.declaration.margin
+        areas = open_areas(self.inputs, window, margin, state)
+        mask = None if self.mask is None else open_area(self.mask, window, 0, state)
+        cells = split(window, CELL, CELL) if self.windows is None else self.windows[window]
+
+        def mapped(core: Window) -> Partial:
+            blocks = read_blocks(self.inputs, areas, core, margin, declaration.border)
+            inside = self._inside(core, mask)
+            return declaration.map(blocks if inside is None else blocks.restricted(inside))
+
+        return reduce(declaration.merge, map(mapped, cells))
+
+    def _inside(self, core: Window, mask: Optional[Area]) -> Optional[np.ndarray]:
+        inside = None if self.polygons is None else self.polygons.inside(core)
+        if mask is not None:
+            block = mask.block(core, 0, "cut")
+            shown = block.pixels[0] != 0
+            if block.valid is not None:
+                shown &= block.valid[0]
+            inside = shown if inside is None else inside & shown
+        return inside
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,187 @@
+"""Polygons in vector files, through OGR: brought to the CRS and the grid of an image."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import numpy as np
+from osgeo import gdal, ogr, osr
+
+from eoscale_engine.errors import InputError
+from eoscale_engine.polygons import Polygons
+from eoscale_engine.profile import Affine, Profile
+from eoscale_engine.raster_files.gdal_calls import call_gdal, reason
+from eoscale_engine.tiling import Window
+
+NOWHERE = Window(0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class PolygonLayer:
+    """The first layer of a vector file, known to have polygons.
+
+    Attributes
+    ----------
+    label : str
+        What messages call it.
+    id_field : str
+        The integer field that identifies its features; empty for OGR's own identifiers.
+    """
+
+    path: str
+    label: str
+    id_field: str = ""
+
+    def on_grid(
+        self,
+        profile: Profile,
+        *,
+        field: str = "",
+        all_touched: bool = False,
+        area: Optional[Window] = None,
+    ) -> Polygons:
+        """The polygons in pixel coordinates of an image, or of its part in a window.
+
+        Those in another CRS are reprojected, point by point; invalid ones are made valid.
+
+        Raises
+        ------
+        InputError
+            Where there is no such field, or where polygons cannot be reprojected.
+        """
+        found, errors = call_gdal(self._read, profile, field)
+        if found is None:
+            raise InputError(f"The polygons '{self.label}' cannot be read: {reason(errors)}.")
+        to_pixels = ~(profile.transform or Affine(1, 0, 0, 0, 1, 0))
+        area = area or Window(0, 0, profile.height, profile.width)
+        ids, values, shapes, windows, repaired = [], [], [], [], 0
+        for identifier, value, geometry, mended in found:
+            shape, window = _on_pixels(geometry, to_pixels, area, int(all_touched))
+            ids.append(identifier)
+            values.append(value)
+            shapes.append(shape)
+            windows.append(window)
+            repaired += mended
+        return Polygons(
+            tuple(ids), tuple(values) if field else (), tuple(shapes), tuple(windows),
+            all_touched, repaired,
+        )  # fmt: skip
+
+    def _read(self, profile: Profile, field: str) -> list[tuple[int, Any, Any, bool]]:
+        source = gdal.OpenEx(self.path, gdal.OF_VECTOR)
+        layer = source.GetLayer(0)
+        names = [item.name for item in layer.schema]
+        for name in (field, self.id_field):
+            if name and name not in names:
+                raise InputError(
+                    f"The layer '{self.label}' has no field '{name}'. It has: "
+                    + (", ".join(names) or "none") + "."
+                )  # fmt: skip
+        transformation = self._transformation(layer.GetSpatialRef(), profile)
+        found = []
+        for feature in layer:
+            geometry, mended = _valid(feature.GetGeometryRef())
+            if geometry is not None and transformation is not None:
+                self._reproject(geometry, transformation)
+            identifier = feature.GetField(self.id_field) if self.id_field else feature.GetFID()
+            value = feature.GetField(field) if field else None
+            found.append((int(identifier), value, geometry, mended))
+        return found
+
+    def _transformation(self, own: Any, profile: Profile) -> Any:
+        if own is None or profile.crs is None:
+            return None
+        wanted = osr.SpatialReference()
+        wanted.ImportFromWkt(profile.crs.to_wkt())
+        if own.IsSame(wanted):
+            return None
+        for reference in (own, wanted):
+            reference.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+        return osr.CoordinateTransformation(own, wanted)
+
+    def _reproject(self, geometry: Any, transformation: Any) -> None:
+        failed = geometry.Transform(transformation) != ogr.OGRERR_NONE
+        if failed or not all(map(math.isfinite, geometry.GetEnvelope())):
+            raise InputError(
+                f"The polygons '{self.label}' cannot be reprojected to the image's CRS. Reproject "
+                "the layer beforehand, and look at those that lie far from the image."
+            )
+
+
+def open_polygon_layer(path: str, label: str, id_field: str = "") -> PolygonLayer:
+    """A vector file's first layer; an InputError where it has no polygons."""
+    source, errors = call_gdal(gdal.OpenEx, path, gdal.OF_VECTOR)
+    layer = None if source is None else source.GetLayer(0)
+    if layer is None:
+        why = reason(errors)
+        raise InputError(f"'{label}' cannot be opened as a layer of polygons: {why}.")
+    for feature in layer:
+        geometry = feature.GetGeometryRef()
+        if geometry is not None and geometry.GetDimension() == 2 and not geometry.IsEmpty():
+            return PolygonLayer(path, label, id_field)
+    raise InputError(f"The layer '{label}' has no polygons. Choose one that has.")
+
+
+def _valid(geometry: Any) -> tuple[Any, bool]:
+    """A geometry's polygons as a flat, valid multipolygon, or None; and whether it was mended."""
+    if geometry is None or geometry.IsEmpty() or geometry.GetDimension() != 2:
+        return None, False
+    geometry = geometry.GetLinearGeometry()
+    geometry.FlattenTo2D()
+    mended = not geometry.IsValid()
+    if mended:
+        geometry = geometry.MakeValid() or geometry
+    whole = ogr.Geometry(ogr.wkbMultiPolygon)
+    for polygon in _polygons_of(geometry):
+        whole.AddGeometry(polygon)
+    return (None if whole.IsEmpty() else whole), mended
+
+
+def _polygons_of(geometry: Any) -> Iterator[Any]:
+    """A repaired geometry may be a collection with lines, which have no area."""
+    if ogr.GT_Flatten(geometry.GetGeometryType()) == ogr.wkbPolygon:
+        yield geometry
+    else:
+        for number in range(geometry.GetGeometryCount()):
+            yield from _polygons_of(geometry.GetGeometryRef(number))
+
+
+def _on_pixels(geometry: Any, to_pixels: Affine, area: Window, beyond: int) -> tuple[bytes, Window]:
+    """A multipolygon in pixels of an area, and the pixels of the area that it can touch."""
+    if geometry is None:
+        return b"", NOWHERE
+    shape = bytearray(geometry.ExportToWkb(ogr.wkbNDR))
+    lows, highs = [], []
+    for offset, count in _rings(shape):
+        points = np.frombuffer(shape, "<f8", 2 * count, offset).reshape(-1, 2)
+        x, y = points.T.copy()
+        points[:, 0] = to_pixels.a * x + to_pixels.b * y + to_pixels.c
+        points[:, 1] = to_pixels.d * x + to_pixels.e * y + to_pixels.f
+        # whole numbers, so that an extent's pixels are those of the whole image
+        points -= (area.col, area.row)
+        lows.append(points.min(axis=0))
+        highs.append(points.max(axis=0))
+    low = np.floor(np.min(lows, axis=0)) - beyond
+    high = np.ceil(np.max(highs, axis=0)) + beyond
+    col, row = np.clip(low, 0, (area.cols, area.rows)).astype(int)
+    end_col, end_row = np.clip(high, 0, (area.cols, area.rows)).astype(int)
+    if end_col <= col or end_row <= row:
+        return b"", NOWHERE
+    return bytes(shape), Window(int(row), int(col), int(end_row - row), int(end_col - col))
+
+
+def _rings(shape: bytearray) -> Iterator[tuple[int, int]]:
+    """Where the points of each ring lie in a little-endian multipolygon, and how many they are."""
+    (polygons,) = struct.unpack_from("<I", shape, 5)
+    place = 9
+    for _ in range(polygons):
+        (rings,) = struct.unpack_from("<I", shape, place + 5)
+        place += 9
+        for _ in range(rings):
+            (count,) = struct.unpack_from("<I", shape, place)
+            yield place + 4, count
+            place += 4 + 16 * count
