@@ -293,6 +293,8 @@ class Declaration(ABC):
     icon: ClassVar[str] = ""
     """Name of an icon file of the plugin, without ending; empty for the group's."""
     inputs: ClassVar[tuple[Input, ...]] = (image(),)
+    one_of: ClassVar[tuple[str, ...]] = ()
+    """Optional roles of which exactly one must be given."""
     runs_user_code: ClassVar[bool] = False
     """Whether a user's Python runs in it: never inside QGIS's own process."""
     dtype_kinds: ClassVar[str] = "iuf"
@@ -339,6 +341,18 @@ class Declaration(ABC):
 
     def validate(self) -> None:
         """Refuse, with an :class:`InputError`, parameters that do not go together."""
+
+    @classmethod
+    def check_roles(cls, given: Sequence[str]) -> None:
+        """Refuse, with an :class:`InputError`, none or several of the roles of ``one_of``."""
+        found = [role for role in cls.one_of if role in given]
+        if cls.one_of and len(found) != 1:
+            labels = {item.role: f"{item.label} ({item.role})" for item in cls.inputs}
+            which = " or ".join(labels[role] for role in cls.one_of)
+            raise InputError(
+                f"{cls.label} needs either {which}"
+                + (", but not both." if found else ": give one of them.")
+            )
 
     def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
         """Refuse, with an :class:`InputError`, unusable inputs; called before any work."""

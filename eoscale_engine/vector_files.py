@@ -56,11 +56,11 @@ class PolygonLayer:
         found, errors = call_gdal(self._read, profile, field)
         if found is None:
             raise InputError(f"The polygons '{self.label}' cannot be read: {reason(errors)}.")
-        to_pixels = ~(profile.transform or Affine(1, 0, 0, 0, 1, 0))
+        grid = profile.transform or Affine(1, 0, 0, 0, 1, 0)
         area = area or Window(0, 0, profile.height, profile.width)
         ids, values, shapes, windows, repaired = [], [], [], [], 0
         for identifier, value, geometry, mended in found:
-            shape, window = _on_pixels(geometry, to_pixels, area, int(all_touched))
+            shape, window = _on_pixels(geometry, grid, area, int(all_touched))
             ids.append(identifier)
             values.append(value)
             shapes.append(shape)
@@ -150,17 +150,19 @@ def _polygons_of(geometry: Any) -> Iterator[Any]:
             yield from _polygons_of(geometry.GetGeometryRef(number))
 
 
-def _on_pixels(geometry: Any, to_pixels: Affine, area: Window, beyond: int) -> tuple[bytes, Window]:
+def _on_pixels(geometry: Any, grid: Affine, area: Window, beyond: int) -> tuple[bytes, Window]:
     """A multipolygon in pixels of an area, and the pixels of the area that it can touch."""
     if geometry is None:
         return b"", NOWHERE
     shape = bytearray(geometry.ExportToWkb(ogr.wkbNDR))
+    determinant = grid.a * grid.e - grid.b * grid.d
     lows, highs = [], []
     for offset, count in _rings(shape):
         points = np.frombuffer(shape, "<f8", 2 * count, offset).reshape(-1, 2)
-        x, y = points.T.copy()
-        points[:, 0] = to_pixels.a * x + to_pixels.b * y + to_pixels.c
-        points[:, 1] = to_pixels.d * x + to_pixels.e * y + to_pixels.f
+        # from the corner on, so that an edge through the centres of pixels stays on them
+        x, y = points[:, 0] - grid.c, points[:, 1] - grid.f
+        points[:, 0] = (grid.e * x - grid.b * y) / determinant
+        points[:, 1] = (grid.a * y - grid.d * x) / determinant
         # whole numbers, so that an extent's pixels are those of the whole image
         points -= (area.col, area.row)
         lows.append(points.min(axis=0))

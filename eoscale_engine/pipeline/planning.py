@@ -50,6 +50,7 @@ def keys_by_role(declaration: Declaration, images: Keys) -> dict[str, list[str]]
             raise InputError(f"{name_of(declaration)} needs an image as {item.label}.")
         if count > 1 and not item.many:
             raise InputError(f"{name_of(declaration)} takes one image as {item.label}.")
+    declaration.check_roles([role for role, keys in roles.items() if keys])
     return roles
 
 

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -128,12 +129,32 @@ def picture(
     return Picture(pixels, Profile(cols, rows, dtype, bands, None, Affine(2, 0, 100, 0, -2, 900)))
 
 
+def counts(declaration: Declaration, roles: Optional[Sequence[str]] = None) -> dict[str, int]:
+    """How many images each role gets: one, or two where there may be many; of polygons none."""
+    return {
+        item.role: 2 if item.many else 1
+        for item in declaration.inputs
+        if not item.polygons and (roles is None or item.role in roles)
+    }
+
+
 def pictures(
-    declaration: Declaration, *arguments: Any, seed: int = 0, **options: Any
+    declaration: Declaration,
+    *arguments: Any,
+    seed: int = 0,
+    roles: Optional[Sequence[str]] = None,
+    **options: Any,
 ) -> list[Picture]:
-    """One image for each input; two where there may be many."""
-    count = sum(2 if item.many else 1 for item in declaration.inputs)
+    """The images of all roles, or of these."""
+    count = sum(counts(declaration, roles).values())
     return [picture(*arguments, seed=seed + number, **options) for number in range(count)]
+
+
+def alternatives(declaration: Declaration) -> list[list[str]]:
+    """The roles that can be given together."""
+    roles = [item.role for item in declaration.inputs]
+    rest = [role for role in roles if role not in declaration.one_of]
+    return [[*rest, role] for role in declaration.one_of] or [roles]
 
 
 def supported(declaration: Declaration) -> list[str]:
@@ -170,10 +191,9 @@ def on_whole(declaration: Any, images: Sequence[Picture]) -> list[tuple[np.ndarr
     output = declaration.output_profiles(profiles)[0]
     core = Window(0, 0, output.height, output.width)
     remaining = iter([whole_block(declaration, image) for image in images])
-    counts = [2 if item.many else 1 for item in declaration.inputs]
     roles = {
-        item.role: [next(remaining) for _ in range(count)]
-        for item, count in zip(declaration.inputs, counts)
+        role: [next(remaining) for _ in range(count)]
+        for role, count in counts(declaration).items()
     }
     made = declaration.apply(Blocks(core, roles))
     results = []
@@ -279,6 +299,25 @@ def values_in(found: Any) -> Iterator[Any]:
             yield from values_in(item)
     else:
         yield found
+
+
+POLYGONS = str(Path(__file__).parents[1] / "data" / "polygons.geojson")
+"""On the pictures' grid: apart, overlapping, with a hole, crossing itself, beyond, without area."""
+
+
+def keys_by_role(
+    context: EOContextManager, declaration: Declaration, images: Images, roles: Sequence[str]
+) -> dict[str, list[str]]:
+    """The keys of the images in their roles, and of polygons where they are given."""
+    keys = iter(keys_of(context, images))
+    found = {
+        role: [next(keys) for _ in range(count)]
+        for role, count in counts(declaration, roles).items()
+    }
+    for item in declaration.inputs:
+        if item.polygons and item.role in roles:
+            found[item.role] = [context.open_polygons(POLYGONS)]
+    return found
 
 
 SQUARES = {"tile_mode": True, "tile_pixels": 700, "block_bytes": 3000}
@@ -477,12 +516,20 @@ def test_a_reduction_on_every_dtype_and_size(
 
 def by_cells(declaration: Any, images: Sequence[Picture]) -> Any:
     """A reduction by a plain loop."""
-    role, merged = declaration.inputs[0].role, None
-    profile = images[0].profile
+    merged, profile, margin = None, images[0].profile, declaration.margin
+    whole = [whole_block(declaration, image) for image in images]
     for core in split(Window(0, 0, profile.height, profile.width), CELL, CELL):
-        place = (slice(None), *core.slices)
-        blocks = [Block(i.pixels[place], i.valid[place], i.profile, core) for i in images]
-        found = declaration.map(Blocks(core, {role: blocks}))
+        # the padded image begins a margin before the first pixel
+        place = (slice(None), *Window(*core[:2], *(n + 2 * margin for n in core[2:])).slices)
+        blocks = iter(
+            Block(block.pixels[place], block.valid[place], block.profile, core, (margin,) * 4)
+            for block in whole
+        )
+        roles = {
+            role: [next(blocks) for _ in range(count)]
+            for role, count in counts(declaration).items()
+        }
+        found = declaration.map(Blocks(core, roles))
         merged = found if merged is None else declaration.merge(merged, found)
     return declaration.finish(merged, [image.profile for image in images])
 
@@ -502,11 +549,17 @@ def assert_close(one: Any, two: Any) -> None:
 
 
 def procured(
-    resources: Resources, declaration: Any, images: Images, extent: Any = None, **cuts: Any
+    resources: Resources,
+    declaration: Any,
+    images: Images,
+    extent: Any = None,
+    roles: Sequence[str] = (),
+    **cuts: Any,
 ) -> tuple[list[Picture], Any]:
     """The images and the summary of a procedure."""
     with EOContextManager(resources=resources, **cuts) as context:
-        made = context.run(declaration, keys_of(context, images), extent=extent)
+        keys_of_roles = keys_by_role(context, declaration, images, roles)
+        made = context.run(declaration, keys_of_roles, extent=extent)
         keys, summary = made if isinstance(made, tuple) else (made, None)
         if not isinstance(keys, list):
             return [], keys
@@ -518,21 +571,21 @@ def procured(
 def test_a_procedure_is_the_same_for_any_workers(
     declaration: Any, engines: dict[str, Resources], tmp_path: Path
 ) -> None:
-    for dtype in usual(declaration):
+    for dtype, roles in product(usual(declaration), alternatives(declaration)):
         images = [
             replace(image, profile=image.profile.with_nodata(image.profile.nodata))
-            for image in pictures(declaration, dtype, 130, 610, holes=0.05)
+            for image in pictures(declaration, dtype, 130, 610, holes=0.05, roles=roles)
         ]
         files = [
             written(image, tmp_path / f"{dtype}-{number}.tif", ("TILED=YES", "COMPRESS=DEFLATE"))
             for number, image in enumerate(images)
         ]
         for extent in (None, Window(30, 77, 61, 502)):
-            first, values = procured(engines["inline"], declaration, images, extent)
+            first, values = procured(engines["inline"], declaration, images, extent, roles)
             for other, numbers in (
-                procured(engines["1"], declaration, images, extent, **SQUARES),
-                procured(engines["2"], declaration, files, extent, **STRIPS),
-                procured(engines["5"], declaration, images, extent, **STRIPS),
+                procured(engines["1"], declaration, images, extent, roles, **SQUARES),
+                procured(engines["2"], declaration, files, extent, roles, **STRIPS),
+                procured(engines["5"], declaration, images, extent, roles, **STRIPS),
             ):
                 assert same(other, first)
                 assert list(map(repr, values_in(numbers))) == list(map(repr, values_in(values)))
@@ -542,16 +595,17 @@ def test_a_procedure_is_the_same_for_any_workers(
 def test_a_procedure_on_every_dtype_and_size(
     declaration: Any, engines: dict[str, Resources]
 ) -> None:
-    for dtype in supported(declaration):
+    inline, small = engines["inline"], {"tile_pixels": 20}
+    for dtype, roles in product(supported(declaration), alternatives(declaration)):
         for size in ((1, 1), (1, 9), (9, 1), (12, 17)):
             for holes in (0.0, 0.3, 1.0):
-                images = pictures(declaration, dtype, *size, seed=2, holes=holes)
+                images = pictures(declaration, dtype, *size, seed=2, holes=holes, roles=roles)
                 if size != (12, 17) or holes == 1.0:  # too little to compute from is refused
                     with suppress(InputError):
-                        procured(engines["inline"], declaration, images, tile_pixels=20)
+                        procured(inline, declaration, images, roles=roles, **small)
                     continue
-                first, values = procured(engines["inline"], declaration, images)
-                other, numbers = procured(engines["inline"], declaration, images, tile_pixels=20)
+                first, values = procured(inline, declaration, images, roles=roles)
+                other, numbers = procured(inline, declaration, images, roles=roles, **small)
                 assert same(other, first)
                 assert list(map(repr, values_in(numbers))) == list(map(repr, values_in(values)))
 
@@ -574,7 +628,9 @@ def test_other_dtypes_are_refused_with_nothing_left(
     assert refused
     for dtype in refused:
         with EOContextManager(resources=engines["inline"]) as context:
-            keys = keys_of(context, pictures(declaration, dtype, 4, 5))
+            roles = alternatives(declaration)[0]
+            images = pictures(declaration, dtype, 4, 5, roles=roles)
+            keys = keys_by_role(context, declaration, images, roles)
             kinds_of_work = {ImageFilter: context.filter, Reduction: context.reduce}
             work: Any = next(
                 (work for kind, work in kinds_of_work.items() if isinstance(declaration, kind)),
@@ -582,4 +638,5 @@ def test_other_dtypes_are_refused_with_nothing_left(
             )
             with pytest.raises(InputError, match=dtype):
                 work(declaration, keys)
-            assert sorted(context._entries) == sorted(keys)
+            given = [key for listed in keys.values() for key in listed]
+            assert set(context._entries) <= set(given)

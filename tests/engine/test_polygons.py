@@ -1,0 +1,231 @@
+"""Polygons on an image's grid, and reductions within them, against GDAL on the whole image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from osgeo import gdal, ogr, osr
+
+from eoscale_engine.context import EOContextManager
+from eoscale_engine.declaration import Blocks, Reduction, Within
+from eoscale_engine.errors import GridError, InputError
+from eoscale_engine.profile import CRS
+from eoscale_engine.tiling import Window
+
+ROWS, COLS = 700, 1100
+GRID = (10.0, 0.0, 500_000.0, 0.0, -10.0, 4_600_000.0)
+
+
+def utm() -> Any:
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(32631)
+    return reference
+
+
+def on_map(*pixels: tuple[float, float]) -> list[list[float]]:
+    """A little aside, so that no vertex is on a pixel's edge or centre: rounding decides there."""
+    return [[500_001.3 + 10 * col, 4_599_997.1 - 10 * row] for col, row in pixels]
+
+
+STAR = on_map((300, 20), (330, 250), (560, 260), (350, 330), (480, 640), (280, 400), (300, 20))
+CROSSED = on_map((700, 100), (1000, 400), (1000, 100), (700, 400), (700, 100))
+CORNER = on_map((-50, -80), (320.3, -80), (320.3, 300.7), (-50, 300.7), (-50, -80))
+HOLE = on_map((20, 20), (120, 20), (120, 90.2), (20, 20))
+BEYOND = on_map((5000, 5000), (5100, 5000), (5100, 5100), (5000, 5000))
+GEOMETRIES: list[Any] = [
+    {"type": "Polygon", "coordinates": [STAR]},
+    {"type": "Polygon", "coordinates": [CROSSED]},
+    {"type": "Polygon", "coordinates": [CORNER, HOLE]},
+    {"type": "Polygon", "coordinates": [BEYOND]},
+    None,
+    {"type": "MultiPolygon", "coordinates": [[STAR], [on_map((1, 1), (9, 1), (9, 9), (1, 1))]]},
+]
+
+
+def write(path: Path, geometries: list[Any], epsg: int = 32631) -> str:
+    features = [
+        {"type": "Feature", "id": 10 + number, "properties": {"kind": f"k{number % 2}"},
+         "geometry": geometry}
+        for number, geometry in enumerate(geometries)
+    ]  # fmt: skip
+    crs = {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{epsg}"}}
+    path.write_text(json.dumps({"type": "FeatureCollection", "crs": crs, "features": features}))
+    return str(path)
+
+
+def burnt(path: str, feature: int, *, all_touched: bool = False) -> np.ndarray:
+    """One feature on the whole image, by GDAL alone."""
+    image = gdal.GetDriverByName("MEM").Create("", COLS, ROWS, 1, gdal.GDT_Byte)
+    image.SetGeoTransform((500_000, 10, 0, 4_600_000, 0, -10))
+    image.SetProjection(utm().ExportToWkt())
+    source = gdal.OpenEx(path)
+    layer = source.GetLayer(0)
+    layer.SetAttributeFilter(f"fid = {feature}")
+    options = ["ALL_TOUCHED=TRUE"] if all_touched else []
+    gdal.RasterizeLayer(image, [1], layer, burn_values=[1], options=options)
+    return image.ReadAsArray() == 1
+
+
+@pytest.fixture
+def context() -> Iterator[EOContextManager]:
+    with EOContextManager(2) as made:
+        yield made
+
+
+@pytest.fixture
+def key(context: EOContextManager) -> str:
+    profile = {"count": 1, "height": ROWS, "width": COLS, "dtype": "int32", "transform": GRID}
+    made = context.create_image({**profile, "crs": CRS(utm().ExportToWkt())})
+    context.get_array(made)[0] = np.arange(ROWS * COLS).reshape(ROWS, COLS)
+    return made
+
+
+@pytest.mark.parametrize("all_touched", [False, True])
+def test_the_pixels_of_each_polygon_are_those_that_gdal_burns(
+    context: EOContextManager, key: str, tmp_path: Path, all_touched: bool
+) -> None:
+    path = write(tmp_path / "zones.geojson", GEOMETRIES)
+    found = context.polygons(
+        context.open_polygons(path), key, field="kind", all_touched=all_touched
+    )
+    assert found.ids == (10, 11, 12, 13, 14, 15)
+    assert found.values == ("k0", "k1", "k0", "k1", "k0", "k1")
+    assert found.repaired == 1
+    for window in (Window(0, 0, ROWS, COLS), Window(37, 250, 300, 511), Window(0, 1099, 700, 1)):
+        groups = found.groups(window)
+        ends = [*groups.starts[1:], groups.places.size]
+        named = dict(zip(groups.numbers, zip(groups.starts, ends)))
+        union = np.zeros((window.rows, window.cols), bool)
+        for number, feature in enumerate(found.ids):
+            wanted = burnt(path, feature, all_touched=all_touched)[window.slices]
+            start, end = named.get(number, (0, 0))
+            np.testing.assert_array_equal(groups.places[start:end], np.flatnonzero(wanted))
+            union |= wanted
+        np.testing.assert_array_equal(found.inside(window), union)
+
+
+def test_an_extent_has_the_pixels_of_the_whole_image(
+    context: EOContextManager, key: str, tmp_path: Path
+) -> None:
+    layer = context.open_polygons(write(tmp_path / "zones.geojson", GEOMETRIES))
+    whole, extent = context.polygons(layer, key), Window(111, 222, 333, 444)
+    part = context.polygons(layer, key, extent=extent)
+    inside = part.inside(Window(0, 0, extent.rows, extent.cols))
+    np.testing.assert_array_equal(inside, whole.inside(extent))
+
+
+def test_polygons_in_another_crs_are_reprojected(
+    context: EOContextManager, key: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "zones.geojson", GEOMETRIES)
+    other = str(tmp_path / "degrees.gpkg")
+    gdal.VectorTranslate(other, path, dstSRS="EPSG:4326", format="GPKG")
+    here = context.polygons(context.open_polygons(path), key)
+    there = context.polygons(context.open_polygons(other), key)
+    whole = Window(0, 0, ROWS, COLS)
+    assert np.count_nonzero(here.inside(whole) != there.inside(whole)) < 5
+
+
+class Total(Reduction):
+    """Sum and number of the pixels that count, and of those that are invalid among them."""
+
+    def map(self, blocks: Blocks) -> Any:
+        block = blocks[0]
+        values = block.pixels if block.valid is None else block.pixels[block.valid]
+        return [int(values.sum(dtype=np.int64)), values.size, blocks.size - values.size]
+
+    def merge(self, first: Any, second: Any) -> Any:
+        return [one + two for one, two in zip(first, second)]
+
+    def finish(self, merged: Any, inputs: Any) -> Any:
+        return merged
+
+
+@pytest.fixture
+def inline() -> Iterator[EOContextManager]:
+    with EOContextManager(inline=True) as made:
+        yield made
+
+
+def test_a_reduction_looks_within_polygons_and_a_mask(
+    inline: EOContextManager, tmp_path: Path
+) -> None:
+    profile = {"count": 1, "height": ROWS, "width": COLS, "dtype": "int32", "transform": GRID}
+    key = inline.create_image({**profile, "nodata": 7})
+    pixels = inline.get_array(key)
+    pixels[0] = np.random.default_rng(3).integers(0, 50, pixels.shape[1:])
+    mask = inline.create_image({**profile, "dtype": "uint8", "nodata": 200})
+    inline.get_array(mask)[0] = np.random.default_rng(4).choice([0, 1, 200], pixels.shape[1:])
+    path = write(tmp_path / "zones.geojson", GEOMETRIES)
+    zones = inline.polygons(inline.open_polygons(path), key)
+    inside = np.logical_or.reduce([burnt(path, feature) for feature in (10, 11, 12, 15)])
+    shown = inline.get_array(mask)[0] == 1
+    for within, where in (
+        (Within(), np.ones_like(inside)),
+        (Within(polygons=zones), inside),
+        (Within(mask=mask), shown),
+        (Within(mask=mask, polygons=zones), inside & shown),
+    ):
+        valid = where & (pixels[0] != 7)
+        wanted = [int(pixels[0][valid].sum()), int(valid.sum()), int((where & ~valid).sum())]
+        assert inline.reduce(Total(), key, within=within) == wanted
+    small = inline.create_image({**profile, "dtype": "uint8", "width": 5})
+    with pytest.raises(GridError, match="created image"):
+        inline.reduce(Total(), key, within=Within(mask=small))
+
+
+def test_a_reduction_looks_at_chosen_windows(inline: EOContextManager) -> None:
+    key = inline.create_image({"count": 1, "height": ROWS, "width": COLS, "dtype": "int32"})
+    pixels = inline.get_array(key)
+    pixels[0] = np.arange(ROWS * COLS).reshape(ROWS, COLS)
+    windows = [Window(500, 3, 40, 1000), Window(510, 20, 100, 7), Window(0, 0, 1, 1)]
+    wanted = [pixels[0][window.slices] for window in windows]
+    found = inline.reduce(Total(), key, windows=windows)
+    assert found == [sum(int(part.sum()) for part in wanted), sum(p.size for p in wanted), 0]
+
+
+def test_what_is_no_layer_of_polygons_is_refused(
+    context: EOContextManager, key: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="'fields' cannot be opened"):
+        context.open_polygons(str(tmp_path / "none.gpkg"), label="fields")
+    point = {"type": "Point", "coordinates": [1, 2]}
+    for geometries in ([], [point], [None]):
+        path = write(tmp_path / "zones.geojson", geometries)
+        with pytest.raises(InputError, match="has no polygons|cannot be opened"):
+            context.open_polygons(path)
+    layer = context.open_polygons(write(tmp_path / "zones.geojson", GEOMETRIES), label="fields")
+    with pytest.raises(InputError, match="'fields' has no field 'area'. It has: kind"):
+        context.polygons(layer, key, field="area")
+    with pytest.raises(InputError, match="no layer of polygons"):
+        context.polygons(key, key)
+
+
+def test_polygons_that_cannot_be_reprojected_are_refused(
+    context: EOContextManager, key: str, tmp_path: Path
+) -> None:
+    ring = [[0.0, 95.0], [10.0, 95.0], [10.0, 91.0], [0.0, 95.0]]
+    geometry = {"type": "Polygon", "coordinates": [ring]}
+    path = write(tmp_path / "zones.geojson", [geometry], 4326)
+    layer = context.open_polygons(path, label="fields")
+    with pytest.raises(InputError, match="'fields' cannot be reprojected"):
+        context.polygons(layer, key)
+
+
+def test_identifiers_come_from_a_field(context: EOContextManager, key: str, tmp_path: Path) -> None:
+    source = ogr.GetDriverByName("GPKG").CreateDataSource(str(tmp_path / "zones.gpkg"))
+    layer = source.CreateLayer("zones", utm(), ogr.wkbPolygon)
+    layer.CreateField(ogr.FieldDefn("zone", ogr.OFTInteger64))
+    for number in (2**40, 5):
+        feature = ogr.Feature(layer.GetLayerDefn())
+        feature.SetField("zone", number)
+        feature.SetGeometry(ogr.CreateGeometryFromJson(json.dumps(GEOMETRIES[0])))
+        layer.CreateFeature(feature)
+    del feature, layer, source
+    made = context.open_polygons(str(tmp_path / "zones.gpkg"), id_field="zone")
+    assert context.polygons(made, key).ids == (2**40, 5)
