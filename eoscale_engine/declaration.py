@@ -449,6 +449,10 @@ class Reduction(Declaration):
         """Pixels needed on every side of a cell."""
         return 0
 
+    def reads_once(self, inputs: Sequence[Profile]) -> bool:
+        """Whether one pass over the images does: a file is then worked on as it is decoded."""
+        return True
+
     @abstractmethod
     def map(self, blocks: Blocks) -> Partial:
         """What one cell contributes."""
@@ -535,6 +539,10 @@ class Procedure(Declaration):
     def styles(self) -> Sequence[Optional[Style]]:
         """How QGIS draws each output at first; nothing for its own default."""
         return ()
+
+    def reads_once(self, inputs: Sequence[Profile]) -> bool:
+        """Whether one pass over the images does: a file is then worked on as it is decoded."""
+        return False
 
     @abstractmethod
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:

@@ -17,6 +17,7 @@ from eoscale_engine.raster_files.reading import RasterFile
 from eoscale_engine.tile_work.block_reading import Inputs, Source
 from eoscale_engine.tile_work.block_writing import Moments
 from eoscale_engine.tile_work.jobs import (
+    PIECE_COLS,
     CopyJob,
     FilterJob,
     FinishJob,
@@ -172,13 +173,21 @@ def reduce_images(
     with runs.stage(name_of(declaration), 0.8):
         # rows of cells: partials merge left to right and top to bottom, whatever the tiling
         groups = None if windows is None else _by_place(windows)
-        pieces = split(area, CELL, 4 * CELL) if groups is None else list(groups)
+        cols = _task_cols(inputs, area)
+        tasks = split(area, CELL, cols) if groups is None else list(groups)
         job = ReduceJob(declaration, inputs, mask, polygons, groups)
-        partials = runs.run(job, pieces, inline=inline)
+        partials = [part for made in runs.run(job, tasks, inline=inline) for part in made]
         if declaration.merge_in_worker:
             last = FinishJob(declaration, tuple(partials), tuple(profiles))
             return runs.run(last, [area], inline=inline)[0]
         return finish(declaration, partials, profiles)
+
+
+def _task_cols(inputs: Inputs, area: Window) -> int:
+    """Columns of a task: one piece, but all of them where a file's strips would be decoded anew."""
+    files = [s for _, sources in inputs for s in sources if isinstance(s, RasterFile)]
+    wide = any(file.block_shape[1] > PIECE_COLS for file in files)
+    return max(PIECE_COLS, area.end_col) if wide else PIECE_COLS
 
 
 def _by_place(windows: Sequence[Window]) -> dict[Window, list[Window]]:

@@ -91,10 +91,11 @@ class PipelineImages:
         file = open_raster_file(path, chosen, label=label, keep_alpha=keep_alpha)
         return self._add(Entry(file, label or path))
 
-    def load(self, key: str, *, reserve: int = 0) -> bool:
+    def load(self, key: str, *, reserve: int = 0, decode: bool = True) -> bool:
         """Bring a described file into memory where it fits beside ``reserve`` bytes of results.
 
-        Returns whether it is in memory.
+        Without ``decode`` it is used where it is in memory already, and stays a file else. Returns
+        whether it is in memory.
         """
         entry, store = self._entry(key), self._runs.store
         file = entry.source
@@ -107,6 +108,8 @@ class PipelineImages:
                 entry.source = _with_crs(found, file.profile.crs)
                 self._log(f"'{entry.label}' is in memory already.")
                 return True
+        if not decode:
+            return False
         size = file.profile.nbytes + reserve
         store.make_room(size)
         try:

@@ -160,22 +160,30 @@ def _load(
     tile_pixels: int,
     log: Callable[[str, str], None],
 ) -> None:
-    """Bring the inputs into memory where they fit, unless only a small part of them is needed."""
+    """Bring the inputs into memory where they fit, unless only a small part of them is needed.
+
+    What one pass over them does without is computed by the workers as they decode.
+    """
     if not keys:
         return
     profiles = [context.profile(key) for key in keys]
     pixels = profiles[0].width * profiles[0].height
     part = 1.0 if extent is None else min(1.0, extent.rows * extent.cols / pixels)
     whole = part >= LEAST_PART
+    once = isinstance(declaration, (Reduction, Procedure)) and declaration.reads_once(profiles)
+    # a procedure gets an extent as an image of its own, which is copied first
+    once &= extent is None or isinstance(declaration, Reduction)
     workers = resources.executor.workers
     estimate = estimated(
         declaration, profiles, part=part, workers=workers, tile_pixels=tile_pixels
     )  # fmt: skip
-    if not whole:
+    if not whole or once:
         estimate = replace(estimate, inputs=0)
     log("info", estimate.text(resources.store.room()))
+    if once:
+        log("info", "One pass: files that are not in memory are worked on as they are decoded.")
     for key in keys if whole else ():
-        context.load(key, reserve=estimate.beside_inputs)
+        context.load(key, reserve=estimate.beside_inputs, decode=not once)
 
 
 def _raw_path(output: Mapping[str, Any]) -> str:

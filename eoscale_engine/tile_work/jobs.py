@@ -38,6 +38,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+PIECE_COLS = 4 * CELL
+"""Columns of a piece, a row of cells that a reduction merges in the worker."""
+
+
 class Job(Protocol):
     """One kind of work over many windows."""
 
@@ -205,7 +209,10 @@ def _checked_valid(declaration: Declaration, valid: Any, shape: tuple[int, ...])
 
 @dataclass(frozen=True)
 class ReduceJob:
-    """Map a reduction over the fixed cells of a window and merge them in order.
+    """Map a reduction over the fixed cells of a window and merge those of each piece in order.
+
+    A piece is a row of at most four cells. Which cells are merged together is fixed, and so are the
+    bits of what comes out, whatever the windows that workers get.
 
     Attributes
     ----------
@@ -221,19 +228,21 @@ class ReduceJob:
     polygons: Optional[Polygons] = None
     windows: Optional[Mapping[Window, Sequence[Window]]] = None
 
-    def run(self, window: Window, state: WorkerState) -> Partial:
-        """What the cells in one window contribute together."""
+    def run(self, window: Window, state: WorkerState) -> list[Partial]:
+        """What the cells of each piece in a window contribute together, piece by piece."""
         declaration, margin = self.declaration, self.declaration.margin
+        pieces = [split(piece, CELL, CELL) for piece in split(window, CELL, PIECE_COLS)]
+        if self.windows is not None:
+            pieces = [list(self.windows[window])]
         areas = open_areas(self.inputs, window, margin, state)
         mask = None if self.mask is None else open_area(self.mask, window, 0, state)
-        cells = split(window, CELL, CELL) if self.windows is None else self.windows[window]
 
         def mapped(core: Window) -> Partial:
             blocks = read_blocks(self.inputs, areas, core, margin, declaration.border)
             inside = self._inside(core, mask)
             return declaration.map(blocks if inside is None else blocks.restricted(inside))
 
-        return reduce(declaration.merge, map(mapped, cells))
+        return [reduce(declaration.merge, map(mapped, cells)) for cells in pieces]
 
     def _inside(self, core: Window, mask: Optional[Area]) -> Optional[np.ndarray]:
         inside = None if self.polygons is None else self.polygons.inside(core)

@@ -479,8 +479,10 @@ def test_a_reduction_is_the_same_for_any_workers(
         written(image, tmp_path / f"{number}.tif", ("TILED=YES", "COMPRESS=DEFLATE"))
         for number, image in enumerate(images)
     ]
+    strips = [written(image, tmp_path / f"strips-{n}.tif", ()) for n, image in enumerate(images)]
     runs = [
         reduced(engines["inline"], declaration, images),
+        reduced(engines["inline"], declaration, strips),
         reduced(engines["1"], declaration, images, **SQUARES),
         reduced(engines["2"], declaration, files, **STRIPS),
         reduced(engines["5"], declaration, images, **STRIPS),
