@@ -155,25 +155,29 @@ def _on_pixels(geometry: Any, grid: Affine, area: Window, beyond: int) -> tuple[
     if geometry is None:
         return b"", NOWHERE
     shape = bytearray(geometry.ExportToWkb(ogr.wkbNDR))
+    # from the corner on, so that an edge through the centres of pixels stays on them
+    corner = np.array((grid.c, grid.f))
+    adjugate = np.array(((grid.e, -grid.d), (-grid.b, grid.a)))
     determinant = grid.a * grid.e - grid.b * grid.d
     lows, highs = [], []
     for offset, count in _rings(shape):
         points = np.frombuffer(shape, "<f8", 2 * count, offset).reshape(-1, 2)
-        # from the corner on, so that an edge through the centres of pixels stays on them
-        x, y = points[:, 0] - grid.c, points[:, 1] - grid.f
-        points[:, 0] = (grid.e * x - grid.b * y) / determinant
-        points[:, 1] = (grid.a * y - grid.d * x) / determinant
+        points[:] = (points - corner) @ adjugate / determinant
         # whole numbers, so that an extent's pixels are those of the whole image
         points -= (area.col, area.row)
-        lows.append(points.min(axis=0))
-        highs.append(points.max(axis=0))
-    low = np.floor(np.min(lows, axis=0)) - beyond
-    high = np.ceil(np.max(highs, axis=0)) + beyond
-    col, row = np.clip(low, 0, (area.cols, area.rows)).astype(int)
-    end_col, end_row = np.clip(high, 0, (area.cols, area.rows)).astype(int)
+        lows.append(points.min(axis=0).tolist())
+        highs.append(points.max(axis=0).tolist())
+    (left, top), (right, bottom) = map(min, zip(*lows)), map(max, zip(*highs))
+    row, end_row = _between(top - beyond, bottom + beyond, area.rows)
+    col, end_col = _between(left - beyond, right + beyond, area.cols)
     if end_col <= col or end_row <= row:
         return b"", NOWHERE
-    return bytes(shape), Window(int(row), int(col), int(end_row - row), int(end_col - col))
+    return bytes(shape), Window(row, col, end_row - row, end_col - col)
+
+
+def _between(low: float, high: float, size: int) -> tuple[int, int]:
+    """The lines, of so many, from one place to another: the first, and the one after the last."""
+    return min(max(math.floor(low), 0), size), min(max(math.ceil(high), 0), size)
 
 
 def _rings(shape: bytearray) -> Iterator[tuple[int, int]]:
