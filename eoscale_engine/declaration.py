@@ -434,7 +434,8 @@ class Reduction(Declaration):
     ``map`` looks at one fixed cell of at most 512 x 512 pixels, anchored at the image's origin;
     partials are merged in the order of the cells, whatever the tiling and the number of workers.
     With a ``margin`` a cell's blocks have so many pixels more on every side, extended beyond the
-    image as ``border`` says: a filter and its reduction in one pass.
+    image as ``border`` says: a filter and its reduction in one pass. With an extent these are real
+    pixels, but in a procedure, which sees the extent's alone.
     """
 
     border: ClassVar[str] = "invalid"

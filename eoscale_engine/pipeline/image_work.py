@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, Optional
 
 from eoscale_engine.declaration import ImageFilter, Reduction
@@ -23,7 +24,6 @@ from eoscale_engine.tile_work.jobs import (
     FinishJob,
     MomentsJob,
     ReduceJob,
-    finish,
     name_of,
 )
 from eoscale_engine.tiling import CELL, Window, split, strip_shape
@@ -176,11 +176,18 @@ def reduce_images(
         cols = _task_cols(inputs, area)
         tasks = split(area, CELL, cols) if groups is None else list(groups)
         job = ReduceJob(declaration, inputs, mask, polygons, groups)
-        partials = [part for made in runs.run(job, tasks, inline=inline) for part in made]
         if declaration.merge_in_worker:
+            partials = [part for made in runs.run(job, tasks, inline=inline) for part in made]
             last = FinishJob(declaration, tuple(partials), tuple(profiles))
             return runs.run(last, [area], inline=inline)[0]
-        return finish(declaration, partials, profiles)
+        merged: list[Any] = []
+
+        def take(made: list[Any]) -> None:
+            # at once: the partials of all pieces together may be large
+            merged[:] = [reduce(declaration.merge, [*merged, *made])]
+
+        runs.run_in_order(job, tasks, take, inline=inline)
+        return declaration.finish(merged[0], profiles)
 
 
 def _task_cols(inputs: Inputs, area: Window) -> int:

@@ -107,18 +107,33 @@ class Runs:
 
     def run(self, job: Job, tasks: Sequence[Window], *, inline: bool = False) -> list[Any]:
         """Run tasks; what they return, in their order."""
-        results: list[Any] = [None] * len(tasks)
-        finished = 0
+        results: list[Any] = []
+        self.run_in_order(job, tasks, results.append, inline=inline)
+        return results
+
+    def run_in_order(
+        self,
+        job: Job,
+        tasks: Sequence[Window],
+        take: Callable[[Any], None],
+        *,
+        inline: bool = False,
+    ) -> None:
+        """Run tasks, and pass on what they return in their order as soon as it is there."""
+        early: dict[int, Any] = {}
+        taken = finished = 0
 
         def done(number: int, result: Any) -> None:
-            nonlocal finished
+            nonlocal taken, finished
             finished += 1
-            results[number] = result
+            early[number] = result
+            while taken in early:
+                take(early.pop(taken))
+                taken += 1
             self._report(finished / len(tasks))
 
         executor = InlineWorkers() if inline else self.executor
         executor.run(job, tasks, done, self.observer.cancelled)
-        return results
 
     @contextmanager
     def stage(self, name: str, share: float) -> Iterator[Callable[[float], None]]:

@@ -6,7 +6,7 @@ the executor, a task is ``job.run(window, state)``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Optional, Protocol
@@ -34,7 +34,7 @@ from eoscale_engine.tiling import CELL, Window, block_shape, blocks_of, split
 
 __all__ = [
     "CopyJob", "FilterJob", "FinishJob", "Job", "MomentsJob", "ReduceJob", "WorkerState",
-    "failure", "finish", "name_of", "tile_text",
+    "failure", "name_of", "tile_text",
 ]  # fmt: skip
 
 
@@ -265,12 +265,8 @@ class FinishJob:
 
     def run(self, window: Window, state: WorkerState) -> Any:
         """All partials, in order; the window has no part in it."""
-        return finish(self.declaration, self.partials, self.profiles)
-
-
-def finish(declaration: Reduction, partials: Iterable[Partial], profiles: Sequence[Profile]) -> Any:
-    """Merge partials in order and turn them into values."""
-    return declaration.finish(reduce(declaration.merge, partials), profiles)
+        merged = reduce(self.declaration.merge, self.partials)
+        return self.declaration.finish(merged, self.profiles)
 
 
 def name_of(declaration: Any) -> str:
