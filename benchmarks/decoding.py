@@ -10,9 +10,14 @@ from osgeo import gdal
 ROWS = 512
 """Of a window that is read at a time."""
 
+CACHE = 8 * 1024 * 1024
+"""Bytes of GDAL's cache of blocks."""
+
 
 def decode(path: str, first: int, step: int) -> None:
     """Every ``step``-th row of windows, as wide as the image, into one buffer again and again."""
+    # as the engine's workers: a cache that kept what the last turn decoded would be no decoding
+    gdal.SetCacheMax(CACHE)
     file = gdal.Open(path)
     cols, rows = file.RasterXSize, file.RasterYSize
     buffer: Any = None
@@ -29,7 +34,8 @@ class Decoders:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._pool = multiprocessing.get_context("forkserver").Pool(count)
+        # not by forkserver: there is one for each process, which is the engine's
+        self._pool = multiprocessing.get_context("spawn").Pool(count)
 
     def decode(self, path: str) -> None:
         """The whole file, shared out."""

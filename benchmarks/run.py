@@ -26,6 +26,7 @@ from catalogue import catalogue
 from memory_use import Peak, descendants, proportional_set_size
 from osgeo import gdal
 from paired import Row, at_most, faster, paired
+from reductions import reductions
 from scene import elevation
 from scipy import ndimage
 from slope import slope
@@ -34,7 +35,7 @@ from eoscale_engine.context import EOContextManager
 from eoscale_engine.executors import n_images_to_m_images_filter
 from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
 from eoscale_engine.filters.neighbourhood.gaussian import Gaussian
-from eoscale_engine.reductions.statistics import RasterStatistics
+from eoscale_engine.procedures.statistics import RasterStatistics
 
 MB = 1024 * 1024
 WORKERS = 2
@@ -108,7 +109,9 @@ def filters(path: str, repeats: int) -> list[Row]:
         whole = "whole array, again and again in one process"
         rows.append(faster("Python slope", times["ours"], times["again"], whole, 8.0))
         ours = times["ours"]
-        times = paired({"ours": lambda: two.reduce(RasterStatistics(), images[two])}, repeats)
+        times = paired(
+            {"ours": lambda: two.run(RasterStatistics(percentiles=()), images[two])}, repeats
+        )
         rows.append(Row("raster statistics", f"{times['ours']:.3f} s"))
     once, first = _at_rest(WHOLE, path), _at_rest(FIRST, path)
     rows.append(faster("Python slope", ours, once, "whole array, once, as a script does", 8.0))
@@ -227,6 +230,7 @@ SECTIONS = {
     "loading": loading,
     "filters": filters,
     "catalogue": catalogue,
+    "reductions": reductions,
     "memory": memory,
     "start": start,
 }

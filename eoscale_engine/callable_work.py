@@ -6,6 +6,8 @@ cols)``, a list of profiles as dictionaries and a dictionary of parameters.
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, NamedTuple, Union
 
@@ -37,6 +39,20 @@ class Tile(NamedTuple):
 def tile_of(window: Window) -> Tile:
     """A window as EOScale describes it."""
     return Tile(window.col, window.row, window.end_col - 1, window.end_row - 1)
+
+
+def tile_text(tile: Tile) -> str:
+    """A tile's place, in words."""
+    return (
+        f"the tile of rows {tile.start_y} to {tile.end_y}, columns {tile.start_x} to {tile.end_x}"
+    )
+
+
+def place_in(file: str, error: BaseException) -> str:
+    """The file and the last line in it that an error came through."""
+    path, trace = os.path.abspath(file), traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in trace if frame.filename == path]
+    return f"{file}, line {lines[-1]}" if lines else file
 
 
 def _called(function: Resolvable, blocks: Blocks, params: Mapping[str, Any]) -> Any:
@@ -88,6 +104,27 @@ def call_reduction(function: Resolvable, blocks: Blocks, params: Mapping[str, An
     """The scalars that a function finds in one cell: its list, or a list of its only one."""
     scalars = _called(function, blocks, params)
     return scalars if isinstance(scalars, list) else [scalars]
+
+
+def zeros_like(scalars: Any) -> Any:
+    """What EOScale's ``concatenate_filter`` starts from: 0.0 for each value of a piece."""
+    return dict.fromkeys(scalars, 0.0) if isinstance(scalars, dict) else [0.0] * len(scalars)
+
+
+def concatenated(function: Callable[..., Any], values: Any, scalars: Any, tile: Tile) -> Any:
+    """The values with a piece's, by a ``concatenate_filter``: changed in place, or returned."""
+    returned = function(values, scalars, tile)
+    if returned is None:
+        return values
+    if isinstance(returned, (tuple, np.ndarray)):
+        return list(returned)
+    if not isinstance(returned, (list, dict)):
+        raise InputError(
+            f"The function '{getattr(function, '__name__', '')}' returned "
+            f"{type(returned).__name__}; it must change its first argument in place and return "
+            "nothing, or return the new list or dictionary."
+        )
+    return returned
 
 
 class CallableFilter(ImageFilter):

@@ -536,6 +536,8 @@ class Procedure(Declaration):
     numbers: ClassVar[tuple[tuple[str, str], ...]] = ()
     reports: ClassVar[bool] = False
     """Whether a procedure with output images gives a :class:`Summary` too."""
+    one_pass: ClassVar[bool] = False
+    """Whether it reads its images once, whatever its parameters."""
 
     def styles(self) -> Sequence[Optional[Style]]:
         """How QGIS draws each output at first; nothing for its own default."""
@@ -543,7 +545,7 @@ class Procedure(Declaration):
 
     def reads_once(self, inputs: Sequence[Profile]) -> bool:
         """Whether one pass over the images does: a file is then worked on as it is decoded."""
-        return False
+        return self.one_pass
 
     @abstractmethod
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:

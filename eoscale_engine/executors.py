@@ -15,6 +15,7 @@ from typing import Any, Callable, Optional
 from eoscale_engine.callable_work import (
     CallableFilter,
     CallableReduction,
+    concatenated,
     declared_profiles,
     tile_of,
 )
@@ -131,8 +132,8 @@ def n_images_to_m_scalars(
         of at most 512 x 512 pixels.
     concatenate_filter : callable
         ``f(output_scalars, chunk_output_scalars, tile)``: adds a piece to ``output_scalars`` in
-        place. Called in this process, piece by piece, left to right and top to bottom: the result
-        is the same for any number of workers.
+        place, or returns the new list. Called in this process, piece by piece, left to right and
+        top to bottom: the result is the same for any number of workers.
     nb_output_scalars : int, optional
         How many values there are; as many as the first piece has by default.
     output_scalars : list, optional
@@ -154,7 +155,7 @@ def n_images_to_m_scalars(
     if output_scalars is None:
         output_scalars = [0.0] * (nb_output_scalars or len(pieces[0][0]))
     for scalars, tile in pieces:
-        concatenate_filter(output_scalars, scalars, tile)
+        output_scalars = concatenated(concatenate_filter, output_scalars, scalars, tile)
     return output_scalars
 
 

@@ -53,25 +53,13 @@ class PolygonLayer:
         InputError
             Where there is no such field, or where polygons cannot be reprojected.
         """
-        found, errors = call_gdal(self._read, profile, field)
+        area = area or Window(0, 0, profile.height, profile.width)
+        found, errors = call_gdal(self._read, profile, field, area, all_touched)
         if found is None:
             raise InputError(f"The polygons '{self.label}' cannot be read: {reason(errors)}.")
-        grid = profile.transform or Affine(1, 0, 0, 0, 1, 0)
-        area = area or Window(0, 0, profile.height, profile.width)
-        ids, values, shapes, windows, repaired = [], [], [], [], 0
-        for identifier, value, geometry, mended in found:
-            shape, window = _on_pixels(geometry, grid, area, int(all_touched))
-            ids.append(identifier)
-            values.append(value)
-            shapes.append(shape)
-            windows.append(window)
-            repaired += mended
-        return Polygons(
-            tuple(ids), tuple(values) if field else (), tuple(shapes), tuple(windows),
-            all_touched, repaired,
-        )  # fmt: skip
+        return found
 
-    def _read(self, profile: Profile, field: str) -> list[tuple[int, Any, Any, bool]]:
+    def _read(self, profile: Profile, field: str, area: Window, all_touched: bool) -> Polygons:
         source = gdal.OpenEx(self.path, gdal.OF_VECTOR)
         layer = source.GetLayer(0)
         names = [item.name for item in layer.schema]
@@ -82,15 +70,22 @@ class PolygonLayer:
                     + (", ".join(names) or "none") + "."
                 )  # fmt: skip
         transformation = self._transformation(layer.GetSpatialRef(), profile)
-        found = []
+        grid = profile.transform or Affine(1, 0, 0, 0, 1, 0)
+        ids, values, shapes, windows, repaired = [], [], [], [], 0
         for feature in layer:
             geometry, mended = _valid(feature.GetGeometryRef())
             if geometry is not None and transformation is not None:
                 self._reproject(geometry, transformation)
-            identifier = feature.GetField(self.id_field) if self.id_field else feature.GetFID()
-            value = feature.GetField(field) if field else None
-            found.append((int(identifier), value, geometry, mended))
-        return found
+            shape, window = _on_pixels(geometry, grid, area, int(all_touched))
+            ids.append(int(feature.GetField(self.id_field) if self.id_field else feature.GetFID()))
+            values.append(feature.GetField(field) if field else None)
+            shapes.append(shape)
+            windows.append(window)
+            repaired += mended
+        return Polygons(
+            tuple(ids), tuple(values) if field else (), tuple(shapes), tuple(windows),
+            all_touched, repaired,
+        )  # fmt: skip
 
     def _transformation(self, own: Any, profile: Profile) -> Any:
         if own is None or profile.crs is None:

@@ -7,21 +7,18 @@ optional, and what is missing is said with the way to install it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Optional, Union
 
 from eoscale_engine.errors import OutputError
 from eoscale_engine.reductions.summary import jsonable
+from eoscale_qgis.plots import figure
 
 SHOWN_ROWS = 1000
 """Rows of a table on the page; the table layer and the JSON file hold all."""
-
-FEW_POINTS = 20
-"""Up to so many points of a line are marked one by one."""
 
 JINJA2_MISSING = (
     "The HTML report needs the Python library Jinja2, which is not installed. On Debian and "
@@ -33,9 +30,6 @@ PLOTLY_MISSING = (
     "sudo apt install python3-plotly. Elsewhere, in QGIS's own Python: python3 -m pip install "
     "plotly."
 )
-
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Told apart with any colour vision (Okabe and Ito, "Color Universal Design", 2008)."""
 
 PathLike = Union[str, Path]
 
@@ -75,8 +69,9 @@ def write_report(summary: Mapping[str, Any], path: PathLike, context: Mapping[st
         The file, which is replaced if it is there.
     context : mapping
         What the values were computed from. Every key is optional: ``images``, a list of mappings
-        with the texts ``role``, ``name``, ``bands`` and ``details`` (size, dtype, CRS);
-        ``parameters``, label to value; ``help``, the declaration's docstring with its formulas;
+        with the texts ``role``, ``name``, ``bands`` (numbers, or ``all``) and ``details`` (size,
+        dtype, CRS); ``extent``, as text; ``parameters``, label to value; ``help``, the
+        declaration's docstring with its formulas;
         ``seconds``, the time it took; ``finished``, when (now, if not given); ``version``.
 
     Raises
@@ -106,10 +101,10 @@ def write_report(summary: Mapping[str, Any], path: PathLike, context: Mapping[st
         title=content["title"],
         facts=_facts(content, context),
         images=[dict(image) for image in context.get("images", ())],
-        parameters=[(label, _shown(value)) for label, value in parameters.items()],
+        parameters=[(label, _chosen(value)) for label, value in parameters.items()],
         tables=[_table(table) for table in sorted(content["tables"], key=_length)],
         charts=[chart["title"] for chart in content["charts"]],
-        plots=[_plot(chart) for chart in content["charts"]],
+        plots=[figure(chart) for chart in content["charts"]],
         script=script,
         plotly_missing=PLOTLY_MISSING,
         notes=content["notes"],
@@ -139,7 +134,9 @@ def _plotly_script() -> Optional[str]:
 
 def _facts(content: Mapping[str, Any], context: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = []
-    share = _valid_share(content["tables"])
+    if context.get("extent"):
+        facts.append(("Extent", str(context["extent"])))
+    share = _valid_share(content)
     if share is not None:
         facts.append(("Valid pixels", share))
     if context.get("seconds") is not None:
@@ -149,13 +146,19 @@ def _facts(content: Mapping[str, Any], context: Mapping[str, Any]) -> list[tuple
     return facts
 
 
-def _valid_share(tables: Sequence[Mapping[str, Any]]) -> Optional[str]:
-    """Share of valid pixels over all bands, where a table counts them."""
-    for table in tables:
-        columns = table["columns"]
+def _valid_share(content: Mapping[str, Any]) -> Optional[str]:
+    """Share of valid pixels over all bands, where a table or the output numbers count them."""
+    numbers = {name.lower(): [value] for name, value in content["numbers"].items()}
+    counted = [
+        dict(zip(table["columns"], zip(*table["rows"])))
+        for table in content["tables"]
+        if "valid" in table["columns"]
+    ]
+    for columns in (*counted, numbers):
         if "valid" in columns and "invalid" in columns:
-            places = columns.index("valid"), columns.index("invalid")
-            valid, invalid = (sum(row[place] for row in table["rows"]) for place in places)
+            valid, invalid = (
+                sum(count or 0 for count in columns[name]) for name in ("valid", "invalid")
+            )
             if valid + invalid:
                 # Rounded down, so that 100 % means every single pixel.
                 percent = 10000 * valid // (valid + invalid) / 100
@@ -195,6 +198,16 @@ def _is_number(value: Any) -> bool:
     return not isinstance(value, str) or value in ("Infinity", "-Infinity")
 
 
+def _chosen(value: Any) -> str:
+    """A parameter's value as text: lists without brackets, rows of numbers apart."""
+    if value is None or value in ("", []):
+        return "not set"
+    if not isinstance(value, list):
+        return _shown(value)
+    rows = value if isinstance(value[0], list) else [value]
+    return "; ".join(", ".join(map(_shown, row)) for row in rows)
+
+
 def _shown(value: Any) -> str:
     """A value as text: ten digits, thousands of integers apart, "none" for no value."""
     if value is None:
@@ -206,36 +219,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.10g}"
     return {"Infinity": "∞", "-Infinity": "-∞"}.get(str(value), str(value))
-
-
-def _plot(chart: Mapping[str, Any]) -> dict[str, Any]:
-    """A chart as Plotly's figure, in greys that can be read on light and on dark."""
-    bars = chart["kind"] == "bars"
-    points = sorted({place for _, places, _ in chart["series"] for place in places})
-    few = len(points) <= FEW_POINTS
-    mode = "lines+markers" if few else "lines"
-    look = {"type": "bar"} if bars else {"type": "scatter", "mode": mode}
-    # A few whole numbers, such as bands: nothing lies between them.
-    ticks = {"tickvals": points} if few and all(at == int(at) for at in points) else {}
-    axis = {"gridcolor": "rgba(128,128,128,0.25)", "zerolinecolor": "rgba(128,128,128,0.5)"}
-    # Plotly reads names and titles as HTML, so they are escaped here too.
-    return {
-        "data": [{**look, "name": escape(name), "x": x, "y": y} for name, x, y in chart["series"]],
-        "layout": {
-            "xaxis": {**axis, **ticks, "title": {"text": escape(chart["x_label"])}},
-            "yaxis": {**axis, "title": {"text": escape(chart["y_label"])}, "rangemode": "tozero"},
-            "colorway": _COLORS,
-            "bargap": 0,
-            "showlegend": len(chart["series"]) > 1,
-            "legend": {"orientation": "h", "y": 1.12},
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
-            "font": {"color": "#7a828c"},
-            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#7a828c", "activecolor": "#0072b2"},
-            "margin": {"l": 70, "r": 20, "t": 30, "b": 60},
-            "height": 420,
-        },
-    }
 
 
 def _paragraphs(text: str) -> list[list[tuple[str, bool]]]:

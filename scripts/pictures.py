@@ -1,18 +1,20 @@
-"""Makes the pictures of the reference: each algorithm's result, in the style that QGIS gives it.
+"""Makes the pictures of the reference: images in the style that QGIS gives them, and reports.
 
     /usr/bin/python3 scripts/pictures.py [--only NAME ...] [--real FOLDER] [--sheet FILE]
 
-Runs every algorithm that makes an image through the real ``qgis_process``, on the sample scene,
-and draws what comes out with QGIS's own renderer into ``docs/images/algorithms``. With ``--real``
-it runs on real images (see ``REAL``) and draws into ``build/pictures/real`` instead. ``--sheet``
-puts all pictures on one page, to look at.
+Runs every algorithm through the real ``qgis_process``, on the sample scene, and draws the image
+that comes out with QGIS's own renderer into ``docs/images/algorithms``; of those that make none,
+the report, with Chromium. With ``--real`` it runs on real images (see ``REAL``) and draws into
+``build/pictures/real`` instead. ``--sheet`` puts all pictures on one page, to look at.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess  # nosec B404
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +28,15 @@ sys.path.insert(0, str(package.ROOT))
 
 from qgis.core import (
     QgsApplication,
+    QgsFeature,
+    QgsGeometry,
     QgsMapRendererSequentialJob,
     QgsMapSettings,
+    QgsProject,
     QgsRasterLayer,
+    QgsRectangle,
+    QgsVectorFileWriter,
+    QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import QRect, QSize, Qt
 from qgis.PyQt.QtGui import QColor, QImage, QPainter
@@ -47,7 +55,13 @@ SIZE = 600
 SEED = 15
 """A scene with mountains, water, fields and few clouds."""
 
-NOT_DRAWN = ("copy", "pythonfilter")
+REPORT = (1000, 1500)
+"""Width and height in pixels that a browser shows of a report."""
+
+REPORT_SIDE = 640
+"""Pixels of the picture's width."""
+
+NOT_DRAWN = ("copy", "pythonfilter", "pythonreduction")
 """Not in the catalogue's reference, or without a result of its own."""
 
 REAL = {
@@ -70,7 +84,9 @@ class Samples:
     real: Optional[Path]
 
     def path(self, name: str) -> Path:
-        """The file of a sample: optical, after, elevation, sar or classes."""
+        """The file of a sample (see :func:`samples.roles_of`)."""
+        if name == "polygons":
+            return self._polygons()
         if self.real is not None and REAL.get(name):
             return self.real / str(REAL[name])
         file = self.folder / f"{name}.tif"
@@ -88,12 +104,42 @@ class Samples:
             self._run("bandmath", INPUTS=self.path("optical"), EXPRESSIONS=lines, OUTPUT=file)
         elif name == "classes":
             self._run("kmeans", INPUT=self.path("optical"), CLASSES=6, OUTPUT=file)
+        elif name == "smooth classes":
+            self._run("majorityfilter", INPUT=self.path("classes"), RADIUS=2, OUTPUT=file)
         else:
             places = {
                 part.upper(): self.folder / f"{part}.tif"
                 for part in ("elevation", "optical", "sar")
             }
             self._run("samplescene", WIDTH=SIZE, HEIGHT=SIZE, SEED=SEED, **places)
+
+    def _polygons(self) -> Path:
+        """Parcels in the middle of the optical image, in rows."""
+        file = self.folder / "polygons.gpkg"
+        if file.exists():
+            return file
+        extent = QgsRasterLayer(str(self.path("optical")), "optical").extent()
+        crs = QgsRasterLayer(str(self.path("optical")), "optical").crs()
+        layer = QgsVectorLayer("Polygon?field=parcel:integer", "parcels", "memory")
+        layer.setCrs(crs)
+        width, height = extent.width() / 6, extent.height() / 6
+        features = []
+        for number in range(16):
+            row, column = divmod(number, 4)
+            left = extent.xMinimum() + (column + 1) * width
+            bottom = extent.yMinimum() + (row + 1) * height
+            parcel = QgsRectangle(left, bottom, left + 0.8 * width, bottom + 0.7 * height)
+            geometry = QgsGeometry.fromRect(parcel)
+            geometry.rotate(8 * column, parcel.center())
+            feature = QgsFeature(layer.fields())
+            feature.setGeometry(geometry)
+            feature.setAttribute("parcel", number + 1)
+            features.append(feature)
+        layer.dataProvider().addFeatures(features)
+        options = QgsVectorFileWriter.SaveVectorOptions()
+        transforms = QgsProject.instance().transformContext()
+        QgsVectorFileWriter.writeAsVectorFormatV3(layer, str(file), transforms, options)
+        return file
 
     def _run(self, algorithm: str, **arguments: Any) -> None:
         self.demo.run(f"sample by {algorithm}", algorithm, "", **arguments)
@@ -103,11 +149,16 @@ def arguments_of(kind: type[Declaration], samples: Samples, output: Path) -> Ite
     """What ``qgis_process`` is told, as ``NAME=value``; lists as several."""
     for role, names in roles_of(kind).items():
         yield from (f"{role}={samples.path(name)}" for name in names)
+    switches = {output.name.lower() for output in recipe_of(kind).outputs}
     for name, value in kind.picture.items():
+        if name in switches:
+            continue
         several = value if isinstance(value, (list, tuple)) else [value]
         yield from (f"{name.upper()}={item}" for item in several)
     for recipe_output in recipe_of(kind).outputs:
         yield f"{recipe_output.name}={output.with_suffix('')}_{recipe_output.name}.tif"
+    if not recipe_of(kind).outputs:
+        yield f"OUTPUT_HTML={output.with_suffix('.html')}"
 
 
 def draw(
@@ -141,6 +192,32 @@ def draw(
     job.renderedImage().save(str(target), quality=QUALITY)
 
 
+def draw_report(page: Path, target: Path) -> None:
+    """A report as a browser shows it, without the help and what is empty below."""
+    shot = page.with_suffix(".png")
+    text = page.read_text(encoding="utf-8")
+    before, _, after = text.partition("<h2>How it is computed</h2>")
+    page.write_text(before + after[after.find("<footer") :], encoding="utf-8")
+    with tempfile.TemporaryDirectory() as profile:
+        # a fixed command, no shell
+        subprocess.run(  # nosec B603, B607
+            [
+                "chromium", "--headless", "--no-sandbox", "--hide-scrollbars",
+                f"--user-data-dir={profile}", "--virtual-time-budget=8000",
+                f"--window-size={REPORT[0]},{REPORT[1]}", f"--screenshot={shot}", page.as_uri(),
+            ],
+            check=True, capture_output=True, timeout=120,
+        )  # fmt: skip
+    image = QImage(str(shot)).convertToFormat(QImage.Format.Format_RGB32)
+    empty = image.pixel(0, image.height() - 1)
+    bottom = image.height() - 1
+    while bottom > 100 and all(image.pixel(x, bottom) == empty for x in range(0, image.width(), 3)):
+        bottom -= 1
+    image = image.copy(0, 0, image.width(), min(image.height(), bottom + 30))
+    way = Qt.TransformationMode.SmoothTransformation
+    image.scaledToWidth(REPORT_SIDE, way).save(str(target), quality=QUALITY)
+
+
 def sheet(pictures: list[Path], file: Path) -> None:
     """All pictures on one page, with their names."""
     line = SIDE + 22
@@ -151,7 +228,9 @@ def sheet(pictures: list[Path], file: Path) -> None:
     for number, picture in enumerate(pictures):
         row, column = divmod(number, COLUMNS)
         left, top = column * (SIDE + 6), row * line
-        painter.drawImage(left, top, QImage(str(picture)))
+        keep = Qt.AspectRatioMode.KeepAspectRatio
+        way = Qt.TransformationMode.SmoothTransformation
+        painter.drawImage(left, top, QImage(str(picture)).scaled(SIDE, SIDE, keep, way))
         box = QRect(left, top + SIDE, SIDE, 20)
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, picture.stem)
     painter.end()
@@ -165,7 +244,8 @@ def main() -> None:
     parser.add_argument("--real", type=Path, help="folder of real images to run on instead")
     parser.add_argument("--sheet", type=Path, help="also one page of all pictures")
     options = parser.parse_args()
-    folder = BUILD / "pictures" / ("real" if options.real else "sample")
+    # reports name the folder: one that any reader may have
+    folder = BUILD / "pictures" if options.real else Path(tempfile.gettempdir()) / "scene"
     folder.mkdir(parents=True, exist_ok=True)
     demo = Demo(find_qgis_process(), BUILD / "profile")
     demo.set_up()
@@ -176,14 +256,17 @@ def main() -> None:
     pictures = []
     for name, kind in declarations().items():
         recipe = recipe_of(kind)
-        if not recipe.outputs or name in NOT_DRAWN or (options.only and name not in options.only):
+        if name in NOT_DRAWN or (options.only and name not in options.only):
             continue
         output = folder / f"{name}.tif"
         print(f"  {name} ...", flush=True)
         demo.qgis_process("run", f"eoscale:{name}", "--", *arguments_of(kind, samples, output))
         target = (folder if options.real else PICTURES) / f"{name}.jpg"
-        file = output.with_name(f"{name}_{recipe.outputs[0].name}.tif")
-        draw(file, recipe, kind.picture, target, whole=bool(options.real))
+        if recipe.outputs:
+            file = output.with_name(f"{name}_{recipe.outputs[0].name}.tif")
+            draw(file, recipe, kind.picture, target, whole=bool(options.real))
+        else:
+            draw_report(output.with_suffix(".html").resolve(), target)
         pictures.append(target)
     if options.sheet:
         sheet(pictures, options.sheet)

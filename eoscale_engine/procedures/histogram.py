@@ -9,8 +9,26 @@ from typing import Any, ClassVar, Optional
 
 import numpy as np
 
-from eoscale_engine.declaration import Chart, Engine, Procedure, Summary, Table, parameter
+from eoscale_engine.declaration import (
+    Chart,
+    Engine,
+    Input,
+    Procedure,
+    Summary,
+    Table,
+    Within,
+    image,
+    parameter,
+)
 from eoscale_engine.errors import InputError
+from eoscale_engine.procedures.histogram_bins import LARGEST_INTEGER, affordable, integer_layout
+from eoscale_engine.procedures.selection import (
+    ALL_TOUCHED,
+    MASK,
+    POLYGONS,
+    selection,
+    selection_notes,
+)
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.histogram import (
     MAXIMUM_BINS,
@@ -22,13 +40,10 @@ from eoscale_engine.reductions.statistics import scale_notes
 
 Bounds = tuple[float, float]
 
-LARGEST_INTEGER = 2**51
-"""Up to here float64 holds the half-integers between which integers have their bins."""
-
 
 @dataclass(frozen=True)
 class Histogram(Procedure):
-    """Count the valid pixels of each band in bins of equal width.
+    """Count the valid pixels of each band in bins, of equal width or between given edges.
 
     A bin holds ``start <= x < end``, and the last one its end too, as in ``numpy.histogram``. All
     bands share the bins. Bounds that are not given are the smallest and largest finite valid value
@@ -40,6 +55,8 @@ class Histogram(Procedure):
     by ``width``: a lower bound that is not given is a multiple of the width, and the last bin may
     end beyond the upper bound;
 
+    by ``edges``: between each edge and the next one, of any widths;
+
     for ``integers``: one for each integer ``v``, from ``v - 0.5`` to ``v + 0.5``;
 
     ``automatic``: by number, save for integers without given bounds: there each bin holds the same
@@ -49,6 +66,8 @@ class Histogram(Procedure):
     The table has one row for each band and bin: ``count``, ``share = count / valid`` and
     ``cumulative``, the share of valid pixels that lie below the bin's end. Shares are fractions of
     all valid pixels, of those outside the bounds too, which a second table counts apart.
+
+    With a mask or polygons, all other pixels are left out, of the invalid ones too.
 
     Values are physical, ``pixel * scale + offset``, unless ``raw`` asks for the pixels as stored.
     Nodata, NaN and masked pixels are invalid: counted, in no bin. Infinite pixels lie outside all
@@ -62,7 +81,13 @@ class Histogram(Procedure):
     group: ClassVar[str] = "Statistics"
     tags: ClassVar[tuple[str, ...]] = (
         "histogram", "distribution", "frequency", "bins", "count", "cumulative", "statistics",
+        "edges", "breaks", "classes", "r.stats", "raster layer histogram", "mask", "polygons",
     )  # fmt: skip
+    inputs: ClassVar[tuple[Input, ...]] = (image(), MASK, POLYGONS)
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {},
+        {"binning": "edges", "edges": (-5, 0, 1, 8.5, 90)},
+    )
     numbers: ClassVar[tuple[tuple[str, str], ...]] = (
         ("LOWER", "Start of the first bin"),
         ("UPPER", "End of the last bin"),
@@ -75,7 +100,7 @@ class Histogram(Procedure):
 
     binning: str = parameter(
         "automatic",
-        choices=("automatic", "number", "width", "integers"),
+        choices=("automatic", "number", "width", "edges", "integers"),
         label="Bins by",
         help="Automatic is by number, with as many integers in each bin where pixels are integers",
     )
@@ -89,6 +114,12 @@ class Histogram(Procedure):
     width: Optional[float] = parameter(
         None, minimum=0, label="Width of a bin", help="For bins by width, in the image's own unit"
     )
+    edges: tuple[float, ...] = parameter(
+        (),
+        kind="numbers",
+        label="Edges of the bins",
+        help="For bins by edges: two or more, ascending, separated by commas",
+    )
     lower: Optional[float] = parameter(
         None, label="Lower bound", help="Start of the first bin; the smallest value if not set"
     )
@@ -98,6 +129,7 @@ class Histogram(Procedure):
     cumulative: bool = parameter(
         False, label="Cumulative plot", help="Plot the cumulative share in place of the counts"
     )
+    all_touched: bool = parameter(**ALL_TOUCHED)
     raw: bool = parameter(
         False,
         label="Pixels as stored",
@@ -106,7 +138,9 @@ class Histogram(Procedure):
     )
 
     def validate(self) -> None:
-        """Refuse a missing width and bounds that enclose nothing."""
+        """Refuse a missing width, edges out of order and bounds that enclose nothing."""
+        if self.binning == "edges":
+            self._check_edges()
         if self.binning == "width" and not (self.width and math.isfinite(self.width)):
             raise InputError("Histogram: bins by width need a width greater than 0.")
         for bound in (self.lower, self.upper):
@@ -116,6 +150,19 @@ class Histogram(Procedure):
             raise InputError(
                 f"Histogram: the lower bound {self.lower:g} must be less than the upper bound "
                 f"{self.upper:g}."
+            )
+
+    def _check_edges(self) -> None:
+        steps = np.diff(self.edges)
+        if not (steps.size and (steps > 0).all() and np.isfinite(steps).all()):
+            raise InputError(
+                "Histogram: bins by edges need two or more finite edges, each greater than the "
+                "one before, such as 0, 1, 2.5, 10."
+            )
+        affordable(steps.size)
+        if not (self.lower is self.upper is None):
+            raise InputError(
+                "Histogram: bins by edges begin and end with the edges. Leave the bounds empty."
             )
 
     def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
@@ -135,14 +182,29 @@ class Histogram(Procedure):
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
         """Find the bounds that are not given, then count."""
         profile = engine.profile(images["INPUT"][0])
-        limits: Optional[Bounds] = None
-        if self.lower is None or self.upper is None:
-            found = [pair for pair in engine.reduce(ValueRange(raw=self.raw), images) if pair]
-            if found:
-                limits = float(min(low for low, _ in found)), float(max(high for _, high in found))
-        lower, upper, bins = self._layout(limits, self._in_integers(profile))
-        counted = engine.reduce(HistogramCounts(lower, upper, bins, self.raw), images)
-        return self._summary(counted, profile)
+        within = selection(images, engine, self.all_touched)
+        images = {"INPUT": images["INPUT"]}
+        if self.binning == "edges":
+            edges = self.edges
+            layout = edges[0], edges[-1], len(edges) - 1
+        else:
+            edges, limits = (), self._limits(images, engine, within)
+            layout = self._layout(limits, self._in_integers(profile))
+        counting = HistogramCounts(*layout, self.raw, edges)
+        counted = engine.reduce(counting, images, within=within)
+        return self._summary(counted, profile, selection_notes(within))
+
+    def _limits(
+        self, images: Mapping[str, Sequence[Any]], engine: Engine, within: Optional[Within]
+    ) -> Optional[Bounds]:
+        """The range of the values, if a bound is not given and there are any."""
+        if self.lower is not None and self.upper is not None:
+            return None
+        found = engine.reduce(ValueRange(raw=self.raw), images, within=within)
+        ranges = [pair for pair in found if pair]
+        if not ranges:
+            return None
+        return float(min(low for low, _ in ranges)), float(max(high for _, high in ranges))
 
     def _layout(self, limits: Optional[Bounds], in_integers: bool) -> tuple[float, float, int]:
         """First edge, last edge and number of bins, for the values' range (None: no value)."""
@@ -159,24 +221,24 @@ class Histogram(Procedure):
                 f"{smallest:g} to {largest:g}."
             )
         if self.binning == "integers":
-            return _integer_layout(lower, upper, 1)
+            return integer_layout(lower, upper, 1)
         if self.binning == "width" and self.width:
             if self.lower is None and math.isfinite(lower / self.width):
                 lower = min(lower, math.floor(lower / self.width) * self.width)
             # A quotient like 1.1 / 0.1 = 11.000000000000002 must not add an empty bin.
             wanted = min((upper - lower) / self.width * (1 - 1e-12), 1e18)
-            bins = _affordable(max(1, math.ceil(wanted)))
+            bins = affordable(max(1, math.ceil(wanted)))
             return lower, max(upper, lower + bins * self.width), bins
         whole = in_integers and max(-lower, upper) <= LARGEST_INTEGER
         if self.binning == "automatic" and whole and self.lower is self.upper is None:
             each = math.ceil((upper - lower + 1) / self.bins)
-            return _integer_layout(lower, upper, each)
+            return integer_layout(lower, upper, each)
         if lower == upper:
             half = max(0.5, abs(lower) * 1e-12)
             lower, upper = lower - half, upper + half
         return lower, upper, self.bins
 
-    def _summary(self, counted: Counted, profile: Profile) -> Summary:
+    def _summary(self, counted: Counted, profile: Profile, where: Sequence[str]) -> Summary:
         edges = counted.edges.tolist()
         rows: list[tuple[Any, ...]] = []
         asides: list[tuple[Any, ...]] = []
@@ -209,7 +271,7 @@ class Histogram(Procedure):
             ),
             numbers,
             (self._chart(counted, profile),),
-            (*notes, *scale_notes(profile, self.raw)),
+            (*notes, *scale_notes(profile, self.raw), *where),
         )
 
     def _chart(self, counted: Counted, profile: Profile) -> Chart:
@@ -233,24 +295,3 @@ class Histogram(Procedure):
             series,
             "bars" if profile.count == 1 and not self.cumulative else "lines",
         )
-
-
-def _integer_layout(lower: float, upper: float, each: int) -> tuple[float, float, int]:
-    """First edge, last edge and number of bins that hold ``each`` integers."""
-    first, last = math.ceil(lower), math.floor(upper)
-    if first > last or max(-first, last) > LARGEST_INTEGER:
-        raise InputError(
-            f"Histogram: between {lower:g} and {upper:g} there is no integer that can have a bin "
-            f"of its own. Choose bins by number."
-        )
-    bins = _affordable(math.ceil((last - first + 1) / each))
-    return first - 0.5, first - 0.5 + bins * each, bins
-
-
-def _affordable(bins: int) -> int:
-    if bins > MAXIMUM_BINS:
-        raise InputError(
-            f"Histogram: this makes {bins} bins; the most is {MAXIMUM_BINS}. Choose wider bins or "
-            f"narrower bounds."
-        )
-    return bins

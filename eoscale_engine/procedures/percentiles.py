@@ -8,14 +8,41 @@ from typing import Any, ClassVar, Optional
 
 import numpy as np
 
-from eoscale_engine.declaration import Chart, Engine, Procedure, Summary, Table, parameter
+from eoscale_engine.declaration import (
+    Chart,
+    Engine,
+    Input,
+    Procedure,
+    Summary,
+    Table,
+    image,
+    parameter,
+)
 from eoscale_engine.errors import InputError
+from eoscale_engine.procedures.selection import (
+    ALL_TOUCHED,
+    MASK,
+    POLYGONS,
+    selection,
+    selection_notes,
+)
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.percentiles import exact_percentiles
 from eoscale_engine.reductions.statistics import scale_notes
 
 MOST = 1001
 """Percentiles of one run: steps of a tenth of a percent."""
+
+
+def check_percentiles(owner: str, percentiles: Sequence[float]) -> None:
+    """Refuse, with an :class:`InputError`, what is no percentage, and too many."""
+    if len(percentiles) > MOST:
+        raise InputError(
+            f"{owner}: {len(percentiles)} percentiles are too many; give at most {MOST}."
+        )
+    for share in percentiles:
+        if not 0 <= share <= 100:
+            raise InputError(f"{owner}: {share:g} is not between 0 and 100 percent.")
 
 
 @dataclass(frozen=True)
@@ -33,7 +60,7 @@ class Percentiles(Procedure):
     Values are physical, ``pixel * scale + offset``, unless ``raw`` asks for the pixels as stored.
     Nodata, NaN and masked pixels do not count; infinite ones do. Takes integers and floats
     ``(bands, rows, cols)``. A band without a valid pixel has no values. With an extent, its pixels
-    alone count.
+    alone count; with a mask or polygons, the pixels in them.
     """
 
     name: ClassVar[str] = "percentiles"
@@ -43,6 +70,7 @@ class Percentiles(Procedure):
         "percentile", "quantile", "quartile", "median", "r.quantile", "rank", "distribution",
         "statistics", "cumulative",
     )  # fmt: skip
+    inputs: ClassVar[tuple[Input, ...]] = (image(), MASK, POLYGONS)
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {},
         {"percentiles": (0, 12.5, 99.9, 100), "raw": True},
@@ -58,6 +86,7 @@ class Percentiles(Procedure):
         kind="numbers",
         help="Shares of the valid pixels in percent, 0 to 100, separated by commas.",
     )
+    all_touched: bool = parameter(**ALL_TOUCHED)
     raw: bool = parameter(
         False,
         label="Pixels as stored",
@@ -67,17 +96,16 @@ class Percentiles(Procedure):
 
     def validate(self) -> None:
         """Refuse what is no percentage."""
-        if not 0 < len(self.percentiles) <= MOST:
-            raise InputError(f"Percentiles: give 1 to {MOST} percentages, such as 2, 50, 98.")
-        for share in self.percentiles:
-            if not 0 <= share <= 100:
-                raise InputError(f"Percentiles: {share:g} is not between 0 and 100 percent.")
+        if not self.percentiles:
+            raise InputError("Percentiles: give percentages, such as 2, 50, 98.")
+        check_percentiles(self.label, self.percentiles)
 
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
         """Count, and list by band."""
         profile = engine.profile(images["INPUT"][0])
         asked = sorted(set(self.percentiles))
-        found = exact_percentiles(engine, images, [*asked, 50.0], raw=self.raw)
+        within = selection(images, engine, self.all_touched)
+        found = exact_percentiles(engine, images, [*asked, 50.0], raw=self.raw, within=within)
         values: list[list[Optional[float]]] = [
             [None if value != value else value for value in row] for row in found.tolist()
         ]
@@ -86,7 +114,7 @@ class Percentiles(Procedure):
             for number, band, row in zip(profile.band_numbers, profile.bands, values)
         )
         columns = ("band", "name", "unit", *(f"p{share:.12g}" for share in asked))
-        notes = scale_notes(profile, self.raw)
+        notes = [*scale_notes(profile, self.raw), *selection_notes(within)]
         if any(row[-1] is None for row in values):
             notes.append("A band without a valid pixel has no values.")
         return Summary(

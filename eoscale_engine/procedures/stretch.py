@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Optional
 from eoscale_engine.declaration import Engine, Output, Procedure, Summary, Table, parameter
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.pixel.stretch import LinearStretch
+from eoscale_engine.procedures.statistics import RasterStatistics
 from eoscale_engine.reductions.histogram import ValueRange
 from eoscale_engine.reductions.percentiles import exact_percentiles
-from eoscale_engine.reductions.statistics import RasterStatistics
 from eoscale_engine.styles import Composite, Style
 
 Bounds = tuple[float, float]
@@ -157,7 +157,7 @@ class Stretch(Procedure):
             ranges = engine.reduce(ValueRange(), images)
             return [_NOTHING if pair is None else self._usable(*pair) for pair in ranges]
         if self.method == "standard deviations":
-            table = engine.reduce(RasterStatistics(), images).tables[0]
+            table = RasterStatistics(percentiles=()).run(images, engine).tables[0]
             places = [table.columns.index(name) for name in ("mean", "std_dev")]
             moments = [[row[place] for place in places] for row in table.rows]
             return [

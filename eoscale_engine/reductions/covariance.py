@@ -12,8 +12,8 @@ from typing import ClassVar, NamedTuple, Optional
 
 import numpy as np
 
-from eoscale_engine.declaration import Block, Blocks, Reduction
-from eoscale_engine.profile import Profile
+from eoscale_engine.declaration import Block, Blocks, Input, Reduction, images, parameter
+from eoscale_engine.profile import Band, Profile
 
 PIECE = 256
 """Pixels of one matrix product."""
@@ -73,11 +73,7 @@ class Covariance(Reduction):
 
     def map(self, blocks: Blocks) -> Moments:
         """The moments of one cell."""
-        found = no_moments(blocks[0].pixels.shape[0])
-        with np.errstate(over="ignore", invalid="ignore"):
-            for chunk in common_chunks(blocks):
-                found = merge_moments(found, moments(chunk.values, chunk.weights, chunk.pixels))
-        return found
+        return cell_moments(blocks)
 
     def merge(self, first: Moments, second: Moments) -> Moments:
         """Both cells together."""
@@ -86,13 +82,83 @@ class Covariance(Reduction):
 
     def finish(self, merged: Moments, inputs: Sequence[Profile]) -> Covariances:
         """Of physical values."""
-        scale = np.array([band.scale for band in inputs[0].bands])
-        offset = np.array([band.offset for band in inputs[0].bands])
-        found = covariances(merged)
+        return physical_covariances(covariances(merged), inputs[0].bands)
+
+
+class Counted(NamedTuple):
+    """Covariances, and how many pixels do not count since a band of theirs is not valid or finite.
+
+    ``constant`` is boolean ``(bands,)``: of the stored pixels, which no offset takes near to 0.
+    """
+
+    found: Covariances
+    invalid: int
+    constant: np.ndarray
+
+
+@dataclass(frozen=True)
+class JointCovariance(Reduction):
+    """Means and covariances as of :class:`Covariance`, of all bands of one or more images.
+
+    Bands follow one another image by image. Values are physical unless ``raw``. Gives
+    :class:`Counted`.
+    """
+
+    label: ClassVar[str] = "Covariance of several images"
+    inputs: ClassVar[tuple[Input, ...]] = (images(),)
+
+    raw: bool = parameter(False, help="Use the stored pixels, without scale and offset")
+
+    def map(self, blocks: Blocks) -> tuple[Moments, int]:
+        """The moments of one cell, and its number of pixels."""
+        return cell_moments(blocks), blocks.size
+
+    def merge(self, first: tuple[Moments, int], second: tuple[Moments, int]) -> tuple[Moments, int]:
+        """Both cells together."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return found._replace(
-                means=found.means * scale + offset, matrix=found.matrix * np.outer(scale, scale)
-            )
+            return merge_moments(first[0], second[0]), first[1] + second[1]
+
+    def finish(self, merged: tuple[Moments, int], inputs: Sequence[Profile]) -> Counted:
+        """Of physical values."""
+        found, (gathered, size) = covariances(merged[0]), merged
+        constant = found.constant()
+        if not self.raw:
+            found = physical_covariances(found, [b for profile in inputs for b in profile.bands])
+        return Counted(found, size - gathered.pixels, constant)
+
+
+def physical_covariances(found: Covariances, bands: Sequence[Band]) -> Covariances:
+    """Those of ``pixel * scale + offset`` from those of stored pixels."""
+    scale = np.array([band.scale for band in bands])
+    offset = np.array([band.offset for band in bands])
+    with np.errstate(over="ignore", invalid="ignore"):
+        return found._replace(
+            means=found.means * scale + offset, matrix=found.matrix * np.outer(scale, scale)
+        )
+
+
+def cell_moments(blocks: Sequence[Block]) -> Moments:
+    """The moments of all bands of a cell's blocks."""
+    found = no_moments(sum(block.pixels.shape[0] for block in blocks))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for chunk in common_chunks(blocks):
+            found = merge_moments(found, moments(chunk.values, chunk.weights, chunk.pixels))
+    return found
+
+
+def correlations(found: Covariances, constant: np.ndarray) -> np.ndarray:
+    """``covariance(i, j) / (deviation_i deviation_j)``, NaN of bands that are constant.
+
+    Exactly symmetric, exactly 1 of a band with itself, and never beyond 1.
+    """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        deviations = np.sqrt(np.diag(found.matrix))
+        constant = constant | (deviations == 0) | ~np.isfinite(deviations)
+        matrix = found.matrix / deviations[:, None] / deviations
+    matrix = np.clip(np.triu(matrix, 1), -1, 1)
+    matrix += matrix.T + np.eye(len(matrix))
+    matrix[constant] = matrix[:, constant] = np.nan
+    return matrix
 
 
 class Chunk(NamedTuple):

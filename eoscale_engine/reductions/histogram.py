@@ -1,4 +1,4 @@
-"""Counting pixels in bins of equal width, with exactly the bins' edges."""
+"""Counting pixels in bins, with exactly the bins' edges."""
 
 from __future__ import annotations
 
@@ -91,21 +91,26 @@ class Counted(NamedTuple):
 
 @dataclass(frozen=True)
 class HistogramCounts(Reduction):
-    """Count the valid pixels of each band in bins of equal width between two bounds.
+    """Count the valid pixels of each band in bins between two bounds.
 
-    The edges are ``numpy.linspace(lower, upper, bins + 1)``. Each bin holds its left edge and the
+    The edges are ``numpy.linspace(lower, upper, bins + 1)``, or those of ``uneven`` bins from
+    ``lower`` to ``upper``. Each bin holds its left edge and the
     last one its right edge too. Counts are those of ``numpy.histogram(values, edges)`` with the
     valid pixels in float64. Pixels outside the bounds, infinite ones too, are counted apart.
     Values are physical (``pixel * scale + offset``) unless ``raw``. Takes integers and floats
     ``(bands, rows, cols)``; gives a :class:`Counted`.
     """
 
-    examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({"lower": -9.5, "upper": 90, "bins": 7},)
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"lower": -9.5, "upper": 90, "bins": 7},
+        {"lower": -9.5, "upper": 90, "bins": 3, "uneven": (-9.5, 0.0, 1.0, 90.0)},
+    )
 
     lower: float = parameter(help="Left edge of the first bin")
     upper: float = parameter(help="Right edge of the last bin")
     bins: int = parameter(256, minimum=1, maximum=MAXIMUM_BINS, help="Number of bins")
     raw: bool = parameter(False, help="Use the stored pixels, without scale and offset")
+    uneven: Any = parameter((), kind="data", help="All edges, ascending, of bins of unequal width")
 
     def validate(self) -> None:
         """Refuse bounds that enclose no finite range."""
@@ -117,6 +122,8 @@ class HistogramCounts(Reduction):
     @property
     def edges(self) -> np.ndarray:
         """Edges of the bins, float64 ``(bins + 1,)``."""
+        if self.uneven:
+            return np.array(self.uneven, np.float64)
         return np.linspace(self.lower, self.upper, self.bins + 1)
 
     def map(self, blocks: Blocks) -> Counted:
@@ -138,8 +145,9 @@ class HistogramCounts(Reduction):
                         above = np.count_nonzero(values > self.upper)
                         values = values[(values >= self.lower) & (values <= self.upper)]
                     asides[band, 2:] += below, above
-                    counts[band] += np.bincount(bin_numbers(values, edges), minlength=self.bins)
-        asides[:, 1] = blocks.core.rows * blocks.core.cols - asides[:, 0]
+                    numbers = (_searched if self.uneven else bin_numbers)(values, edges)
+                    counts[band] += np.bincount(numbers, minlength=self.bins)
+        asides[:, 1] = blocks.size - asides[:, 0]
         return Counted(edges, counts, asides)
 
     def merge(self, first: Counted, second: Counted) -> Counted:
@@ -173,7 +181,7 @@ def bin_numbers(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
         return np.zeros(values.shape, np.intp)
     if np.diff(edges).min() < 8 * np.spacing(np.abs(edges).max()):
         # The spacing of the edges is lost in rounding: only a search is right.
-        return np.minimum(np.searchsorted(edges, values, side="right") - 1, last)
+        return _searched(values, edges)
     # Several times faster than a search. Rounding can miss by one, which the edges themselves tell.
     places = values - lower
     places /= edges[-1] - lower
@@ -185,3 +193,8 @@ def bin_numbers(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     ends[-1] = np.inf
     numbers += values >= ends[numbers]
     return numbers
+
+
+def _searched(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """What :func:`bin_numbers` gives, for edges of any spacing."""
+    return np.minimum(np.searchsorted(edges, values, side="right") - 1, len(edges) - 2)

@@ -13,7 +13,8 @@ ENVIRONMENT = {
     # glibc would give block temporaries back to the system at every operation
     "MALLOC_MMAP_THRESHOLD_": str(64 * 1024 * 1024),
     "MALLOC_TRIM_THRESHOLD_": str(256 * 1024 * 1024),
-    "GDAL_CACHEMAX": "64",
+    # larger ones kept blocks that nobody reads again, and decoded no faster
+    "GDAL_CACHEMAX": "8",
     # the tiles are the parallelism
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",

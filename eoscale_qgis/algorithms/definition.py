@@ -11,6 +11,7 @@ from qgis.core import (
     QgsProcessingParameterDefinition,
     QgsProcessingParameterExtent,
     QgsProcessingParameterFeatureSink,
+    QgsProcessingParameterFeatureSource,
     QgsProcessingParameterFileDestination,
     QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
@@ -33,18 +34,38 @@ TARGETS = {
     "memory": "A temporary layer in memory.",
     "file": "A .tif file.",
 }
+TABLES = {
+    "": ("Table", QgsProcessing.SourceType.TypeVector, "A table layer with the values."),
+    "points": (
+        "Points",
+        QgsProcessing.SourceType.TypeVectorPoint,
+        "A point layer with the values, in the CRS of the first image.",
+    ),
+    "polygons": (
+        "Table",
+        QgsProcessing.SourceType.TypeVector,
+        "A table layer with the values. Polygons that are given get them as attributes.",
+    ),
+}
+"""Label, type and help of the first table, by what its rows are on a map."""
 
 
 def bands_name(recipe: Recipe, item: Input) -> str:
     """The parameter that chooses an input's bands; empty where there is none."""
     if not item.band_choice:
         return ""
-    return "BANDS" if item is recipe.inputs[0] else f"{item.role}_BANDS"
+    return "BANDS" if item is recipe.images[0] else f"{item.role}_BANDS"
 
 
 def _inputs(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
     for item in recipe.inputs:
-        if item.many:
+        if item.polygons:
+            area = QgsProcessing.SourceType.TypeVectorPolygon
+            source = QgsProcessingParameterFeatureSource(
+                item.role, item.label, [area], None, item.optional
+            )
+            yield described(source, item.help or "A layer of polygons, in any CRS.")
+        elif item.many:
             kind = QgsProcessing.SourceType.TypeRaster
             layers = QgsProcessingParameterMultipleLayers(
                 item.role, item.label, kind, None, item.optional
@@ -59,7 +80,7 @@ def _inputs(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
 
 def _bands(recipe: Recipe, item: Input) -> QgsProcessingParameterDefinition:
     name = bands_name(recipe, item)
-    label = "Bands" if item is recipe.inputs[0] else f"{item.label}: bands"
+    label = "Bands" if item is recipe.images[0] else f"{item.label}: bands"
     if item.many:
         label += ", from every image"
         numbers = QgsProcessingParameterString(name, label, None, False, True)
@@ -80,7 +101,7 @@ def listed_bands(label: str, text: str) -> list[int]:
 
 
 def _grid(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
-    if not recipe.inputs:
+    if not recipe.images:
         return
     yield described(
         QgsProcessingParameterExtent("EXTENT", "Extent", None, True),
@@ -114,7 +135,7 @@ def _images_out(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
     for output in recipe.outputs:
         yield described(
             QgsProcessingParameterRasterDestination(
-                output.name, output.label, None, output.optional
+                output.name, output.label, None, output.optional, not recipe.values_first
             ),
             TARGETS[recipe.target],
         )
@@ -136,12 +157,12 @@ def _images_out(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
 def _values_out(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
     if not recipe.summary:
         return
-    table = QgsProcessing.SourceType.TypeVector
+    label, kind, text = TABLES[recipe.table_geometry]
     yield described(
         QgsProcessingParameterFeatureSink(
-            recipe.table, "Table", table, None, True, not recipe.outputs
+            recipe.table, label, kind, None, True, recipe.values_first
         ),
-        "A table layer with the values.",
+        text,
     )
     yield described(
         QgsProcessingParameterFileDestination(

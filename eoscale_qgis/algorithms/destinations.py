@@ -57,7 +57,8 @@ def check_destinations(
 ) -> None:
     """Refuse, with an :class:`OutputError`, destinations that cannot be written or are in use."""
     inputs = {os.path.realpath(path): path for path in input_paths}
-    if recipe.outputs and not any(asked_path(parameters.get(out.name)) for out in recipe.outputs):
+    wanted = any(asked_path(parameters.get(output.name)) for output in recipe.outputs)
+    if recipe.outputs and not recipe.values_first and not wanted:
         names = " or ".join(f"'{output.label}' ({output.name})" for output in recipe.outputs)
         raise OutputError(f"'{recipe.label}' would make nothing: choose an output for {names}.")
     seen: set[str] = set()
@@ -76,7 +77,11 @@ def check_destinations(
         if real in seen:
             raise OutputError(f"'{path}' is named for two results. Choose another name for one.")
         seen.add(real)
-    for name in ("OUTPUT_JSON", "OUTPUT_HTML") if recipe.summary else ():
+    for name in (recipe.table, "OUTPUT_JSON", "OUTPUT_HTML") if recipe.summary else ():
         path = asked_path(parameters.get(name))
-        if path and path != TEMPORARY:
+        if path and os.path.realpath(path) in inputs:
+            raise OutputError(
+                f"'{path}' is one of the inputs, which would be lost. Choose another name."
+            )
+        if path and path != TEMPORARY and name != recipe.table:
             _check_folder(path)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from time import perf_counter
 from typing import Any, Optional, cast
 
 from qgis.core import (
     QgsApplication,
+    QgsCoordinateReferenceSystem,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
-    QgsRasterLayer,
 )
 from qgis.PyQt.QtGui import QIcon
 
 from eoscale_engine.errors import EngineError
-from eoscale_qgis.about import HELP, icon_path, metadata
+from eoscale_qgis.about import HELP, icon_path
 from eoscale_qgis.algorithms.definition import (
     NO_ALIGNMENT,
     bands_name,
@@ -31,8 +31,14 @@ from eoscale_qgis.algorithms.destinations import (
     check_destinations,
     goes_with_context,
 )
-from eoscale_qgis.algorithms.inputs import Layers, sources_of
-from eoscale_qgis.algorithms.outcome import Destinations, deliver_summary
+from eoscale_qgis.algorithms.inputs import (
+    Layers,
+    check_roles,
+    layers_of,
+    polygons_of,
+    sources_of,
+)
+from eoscale_qgis.algorithms.outcome import Destinations, deliver_summary, facts_of
 from eoscale_qgis.algorithms.parameters import values_of, with_chosen_texts
 from eoscale_qgis.algorithms.recipe import (
     Recipe,
@@ -41,9 +47,11 @@ from eoscale_qgis.algorithms.recipe import (
     reach_of,
     styles_of,
 )
+from eoscale_qgis.algorithms.summaries import rows_of
 from eoscale_qgis.layers import Source
 from eoscale_qgis.rendering import rendering_folder
 from eoscale_qgis.results import ContextImages
+from eoscale_qgis.vectors import PolygonSource
 
 
 class EngineAlgorithm(QgsProcessingAlgorithm):
@@ -54,6 +62,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         self._recipe = recipe
         self._sources: dict[str, list[Source]] = {}
         self._extent: Optional[list[float]] = None
+        self._crs = QgsCoordinateReferenceSystem()
         self._holder: Optional[ContextImages] = None
 
     # ---- what it is
@@ -118,11 +127,15 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         if not ok:
             return ok, message
         try:
-            check_parameters(self._recipe, self._field_values(values, context))
-            layers = self._layers(values, context)
+            recipe, fields = self._recipe, self._field_values(values, context)
+            check_parameters(recipe, fields)
+            layers = layers_of(self, recipe, values, context)
+            polygons = polygons_of(self, recipe, values, fields, context)
+            check_roles(recipe, layers, polygons)
             self._inputs_of(values, context, layers)
-            paths = [layer.source().split("|")[0] for group in layers.values() for layer in group]
-            check_destinations(self._recipe, values, paths)
+            paths = [layer.source() for group in layers.values() for layer in group]
+            paths += [layer.origin for layer in polygons]
+            check_destinations(recipe, values, [path.split("|")[0] for path in paths])
         except (EngineError, QgsProcessingException) as error:
             return False, str(error)
         return True, ""
@@ -135,20 +148,6 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             fields[name] = bool(asked_path(values.get(name.upper())))
         return fields
 
-    def _layers(self, values: dict[str, Any], context: QgsProcessingContext) -> Layers:
-        layers: Layers = {}
-        for item in self._recipe.inputs:
-            if item.many:
-                found = self.parameterAsLayerList(values, item.role, context)
-            else:
-                found = [self.parameterAsRasterLayer(values, item.role, context)]
-            if None in found or not all(isinstance(layer, QgsRasterLayer) for layer in found):
-                if values.get(item.role) or not item.optional:
-                    raise QgsProcessingException(self.invalidRasterError(values, item.role))
-                found = []
-            layers[item.role] = found
-        return layers
-
     def prepareAlgorithm(
         self,
         parameters: dict[str, Any],
@@ -156,7 +155,8 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         feedback: QgsProcessingFeedback,
     ) -> bool:
         values = with_chosen_texts(self, parameters)
-        layers = self._layers(values, context)
+        layers = layers_of(self, self._recipe, values, context)
+        self._crs = next((layer.crs() for group in layers.values() for layer in group), self._crs)
         try:
             self._sources, self._extent = self._inputs_of(values, context, layers, feedback)
         except EngineError as error:
@@ -180,7 +180,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         extent, bands = None, {}
         if values.get("EXTENT") and first is not None:
             extent = self.parameterAsExtent(values, "EXTENT", context, first.crs())
-        for item in self._recipe.inputs:
+        for item in self._recipe.images:
             name = bands_name(self._recipe, item)
             if item.many and name:
                 label = self.parameterDefinition(name).description()
@@ -221,26 +221,33 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         feedback: QgsProcessingFeedback,
         folder: str,
     ) -> dict[str, Any]:
-        began = perf_counter()
+        began, recipe, transforms = perf_counter(), self._recipe, context.transformContext()
+        fields = self._field_values(values, context)
         sources = [source for group in self._sources.values() for source in group]
         for source in sources:
             if source.rendering is not None:
-                transforms = context.transformContext()
                 source.path = source.rendering.write(folder, transforms, feedback)
-        destinations = Destinations.of(self, self._recipe, values, context)
+        polygons = polygons_of(self, recipe, values, fields, context)
+        for layer in polygons:
+            layer.write(folder, transforms, feedback)
+        destinations = Destinations.of(self, recipe, values, context)
         destinations.announce(feedback)
-        job = self._job(values, context, destinations)
+        job = self._job(values, fields, polygons, destinations)
         with self.provider().results.in_use(source.path for source in sources):
             result = self._run(job, destinations, feedback)
-        destinations.name_layers(context, self._recipe, [source.label for source in sources])
-        styles = styles_of(self._recipe, job["parameters"])
+        destinations.name_layers(context, recipe, [source.label for source in sources])
+        styles = styles_of(recipe, fields)
         destinations.style_layers(context, self.id(), styles, self.provider().stylings)
         made: dict[str, Any] = dict(destinations.paths)
-        if result["summary"] is not None:
-            facts = {**self._facts(job), "seconds": perf_counter() - began}
-            made |= deliver_summary(
-                self, self._recipe, result["summary"], facts, values, context, feedback
-            )
+        summary = result["summary"]
+        if summary is not None:
+            table = next(iter(summary["tables"]), None)
+            rows = None
+            if table is not None and values.get(recipe.table):
+                rows = rows_of(recipe, table, self._crs, polygons, feedback)
+            seconds = perf_counter() - began
+            facts = facts_of(recipe, self._sources, polygons, fields, self._extent, seconds)
+            made |= deliver_summary(self, recipe, summary, rows, facts, values, context, feedback)
         return made
 
     def _run(
@@ -262,42 +269,23 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             provider.session.give_back(client)
         return result
 
-    def _facts(self, job: dict[str, Any]) -> dict[str, Any]:
-        """What a report says of where its values come from."""
-        labels = {item.role: item.label for item in self._recipe.inputs}
-        return {
-            "images": [
-                {
-                    "role": labels[role],
-                    "name": source.label,
-                    "bands": ", ".join(map(str, source.bands or ())),
-                    "details": source.details,
-                }
-                for role, group in self._sources.items()
-                for source in group
-            ],
-            "parameters": {
-                item.label: job["parameters"][item.name] for item in self._recipe.parameters
-            },
-            "help": self._recipe.help,
-            "version": metadata("version"),
-        }
-
     def _job(
         self,
         values: dict[str, Any],
-        context: QgsProcessingContext,
+        fields: dict[str, Any],
+        polygons: Sequence[PolygonSource],
         destinations: Destinations,
     ) -> dict[str, Any]:
         align = values.get("ALIGN") or NO_ALIGNMENT
+        images = {
+            role: [source.as_job() for source in group]
+            for role, group in self._sources.items()
+            if group
+        }
         return {
             "declaration": self._recipe.job,
-            "parameters": self._field_values(values, context),
-            "inputs": {
-                role: [source.as_job() for source in group]
-                for role, group in self._sources.items()
-                if group
-            },
+            "parameters": fields,
+            "inputs": {**images, **{layer.role: [layer.as_job()] for layer in polygons}},
             "extent": self._extent,
             "align": "" if align == NO_ALIGNMENT else cast(str, align),
             "outputs": destinations.as_job(),

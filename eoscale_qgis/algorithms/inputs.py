@@ -3,16 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Optional
+from typing import Any, Optional
 
-from qgis.core import QgsProcessingFeedback, QgsRasterLayer, QgsRectangle
+from qgis.core import (
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeatureSourceDefinition,
+    QgsProcessingFeedback,
+    QgsRasterLayer,
+    QgsRectangle,
+)
 
+from eoscale_engine.declaration import Input
 from eoscale_engine.errors import InputError
+from eoscale_qgis.algorithms.recipe import Recipe
 from eoscale_qgis.grids import grids_of, name_of, own_grid, require_drawable, require_same_grid
 from eoscale_qgis.layers import Source, source_of
+from eoscale_qgis.vectors import PolygonSource
 
 Layers = dict[str, list[QgsRasterLayer]]
 """The layers of each role, in the order of the recipe's inputs."""
+
+
+def layers_of(
+    algorithm: QgsProcessingAlgorithm,
+    recipe: Recipe,
+    values: dict[str, Any],
+    context: QgsProcessingContext,
+) -> Layers:
+    """The image layers that were given."""
+    layers: Layers = {}
+    for item in recipe.images:
+        if item.many:
+            found = algorithm.parameterAsLayerList(values, item.role, context)
+        else:
+            found = [algorithm.parameterAsRasterLayer(values, item.role, context)]
+        if None in found or not all(isinstance(layer, QgsRasterLayer) for layer in found):
+            if values.get(item.role) or not item.optional:
+                raise QgsProcessingException(algorithm.invalidRasterError(values, item.role))
+            found = []
+        layers[item.role] = found
+    return layers
+
+
+def polygons_of(
+    algorithm: QgsProcessingAlgorithm,
+    recipe: Recipe,
+    values: dict[str, Any],
+    fields: Mapping[str, Any],
+    context: QgsProcessingContext,
+) -> list[PolygonSource]:
+    """The layers of polygons that were given; ``fields`` are the declaration's values."""
+    found = []
+    for item in recipe.vectors:
+        if not values.get(item.role):
+            continue
+        features = algorithm.parameterAsSource(values, item.role, context)
+        if features is None:
+            raise QgsProcessingException(algorithm.invalidSourceError(values, item.role))
+        named = (
+            fields[parameter.name]
+            for parameter in recipe.parameters
+            if parameter.kind == "field" and parameter.role == item.role
+        )
+        wanted = [name for name in named if name]
+        source = PolygonSource(
+            item.role, features, wanted, _origin(algorithm, values, item, context)
+        )
+        source.require_polygons()
+        found.append(source)
+    return found
+
+
+def _origin(
+    algorithm: QgsProcessingAlgorithm,
+    values: dict[str, Any],
+    item: Input,
+    context: QgsProcessingContext,
+) -> str:
+    value = values[item.role]
+    if isinstance(value, QgsProcessingFeatureSourceDefinition):
+        value = value.source.staticValue()
+    layer = algorithm.parameterAsVectorLayer({**values, item.role: value}, item.role, context)
+    return "" if layer is None else str(layer.source())
+
+
+def check_roles(recipe: Recipe, layers: Layers, polygons: Sequence[PolygonSource]) -> None:
+    """Refuse none or several of the roles that exclude each other."""
+    if recipe.declaration is not None:
+        images = [role for role, group in layers.items() if group]
+        recipe.declaration.check_roles([*images, *(source.role for source in polygons)])
 
 
 def check_extent(extent: QgsRectangle, first: QgsRasterLayer) -> None:

@@ -17,14 +17,17 @@ from qgis.core import (
 from eoscale_engine.errors import OutputError
 from eoscale_engine.service.client import EngineClient
 from eoscale_engine.styles import Style
+from eoscale_qgis.about import metadata
 from eoscale_qgis.algorithms.definition import FORMATS
 from eoscale_qgis.algorithms.destinations import asked_path
 from eoscale_qgis.algorithms.recipe import Recipe
-from eoscale_qgis.algorithms.summaries import numbers_of, write_table
+from eoscale_qgis.algorithms.summaries import Rows, numbers_of, write_rows
+from eoscale_qgis.layers import Source
 from eoscale_qgis.report import JINJA2_MISSING, html_available, write_json, write_report
 from eoscale_qgis.results import ContextImages, Results, is_temporary, keep_of
 from eoscale_qgis.settings import Settings
 from eoscale_qgis.styles import Styling
+from eoscale_qgis.vectors import PolygonSource
 
 
 @dataclass
@@ -123,19 +126,58 @@ class Destinations:
                 details.setPostProcessor(Styling(styles[name], algorithm, name, keeper))
 
 
+def facts_of(
+    recipe: Recipe,
+    sources: Mapping[str, Sequence[Source]],
+    polygons: Sequence[PolygonSource],
+    parameters: Mapping[str, Any],
+    extent: Optional[Sequence[float]],
+    seconds: float,
+) -> dict[str, Any]:
+    """What a report says of where its values come from."""
+    labels = {item.role: item.label for item in recipe.inputs}
+    unchosen = {item.role: "all" if item.band_choice else "" for item in recipe.inputs}
+    images = [
+        {
+            "role": labels[role],
+            "name": source.label,
+            "bands": ", ".join(map(str, source.bands or ())) or unchosen[role],
+            "details": source.details,
+        }
+        for role, group in sources.items()
+        for source in group
+    ]
+    layers = [
+        {"role": labels[item.role], "name": item.label, "bands": "", "details": item.details}
+        for item in polygons
+    ]
+    return {
+        "images": images + layers,
+        "parameters": {item.label: parameters[item.name] for item in recipe.parameters},
+        "extent": ", ".join(f"{value:.10g}" for value in extent or ()),
+        "help": recipe.help,
+        "version": metadata("version"),
+        "seconds": seconds,
+    }
+
+
 def deliver_summary(
     algorithm: QgsProcessingAlgorithm,
     recipe: Recipe,
     summary: Mapping[str, Any],
+    rows: Optional[Rows],
     facts: Mapping[str, Any],
     values: dict[str, Any],
     context: QgsProcessingContext,
     feedback: QgsProcessingFeedback,
 ) -> dict[str, Any]:
-    """Write the table, the JSON file and the report that were asked for; those and the numbers."""
+    """Write the table, the JSON file and the report that were asked for; those and the numbers.
+
+    ``rows`` are the first table's, where it was asked for.
+    """
     made: dict[str, Any] = dict(numbers_of(summary, recipe.numbers))
-    if summary["tables"]:
-        table = write_table(algorithm, recipe.table, summary["tables"][0], values, context)
+    if rows is not None:
+        table = write_rows(algorithm, recipe.table, rows, values, context)
         if table is not None:
             made[recipe.table] = table
     json_path = algorithm.parameterAsFileOutput(values, "OUTPUT_JSON", context)

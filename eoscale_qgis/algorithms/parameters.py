@@ -12,6 +12,7 @@ from qgis.core import (
     QgsProcessingParameterBoolean,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterEnum,
+    QgsProcessingParameterField,
     QgsProcessingParameterFile,
     QgsProcessingParameterMatrix,
     QgsProcessingParameterNumber,
@@ -72,6 +73,11 @@ def definition_of(item: Parameter) -> QgsProcessingParameterDefinition:
         # QGIS refuses a band that is not given, whatever its default
         empty = optional or item.default is not None
         definition = QgsProcessingParameterBand(name, label, item.default, item.role, empty)
+    elif item.kind == "field":
+        empty = optional or item.default == ""
+        definition = QgsProcessingParameterField(
+            name, label, item.default, item.role, optional=empty
+        )
     elif item.kind == "table":
         cells = ["" if cell is None else cell for row in item.default or () for cell in row]
         definition = QgsProcessingParameterMatrix(

@@ -67,9 +67,29 @@ class Recipe:
         return "OUTPUT_TABLE" if self.outputs else "OUTPUT"
 
     @property
+    def images(self) -> tuple[Input, ...]:
+        """The inputs that are images."""
+        return tuple(item for item in self.inputs if not item.polygons)
+
+    @property
+    def vectors(self) -> tuple[Input, ...]:
+        """The inputs that are layers of polygons."""
+        return tuple(item for item in self.inputs if item.polygons)
+
+    @property
+    def table_geometry(self) -> str:
+        """What the rows of the table are on a map (see :class:`Declaration`)."""
+        return "" if self.declaration is None else self.declaration.table_geometry
+
+    @property
+    def values_first(self) -> bool:
+        """Whether it is run for its values, and makes images only where they are asked for."""
+        return self.summary and all(output.optional for output in self.outputs)
+
+    @property
     def takes_several(self) -> bool:
         """Whether more than one image may come in, which then must share a grid."""
-        return len(self.inputs) > 1 or any(item.many for item in self.inputs)
+        return len(self.images) > 1 or any(item.many for item in self.images)
 
     @property
     def runs_user_code(self) -> bool:

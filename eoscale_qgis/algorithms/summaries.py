@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from qgis.core import (
-    Qgis,
     QgsCoordinateReferenceSystem,
     QgsFeature,
     QgsFeatureSink,
     QgsField,
     QgsFields,
+    QgsGeometry,
+    QgsPointXY,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
+    QgsProcessingFeedback,
     QgsWkbTypes,
 )
-from qgis.PyQt.QtCore import QMetaType, QVariant
+
+from eoscale_qgis.algorithms.recipe import Recipe
+from eoscale_qgis.fields import INTEGER, NUMBER, TEXT, free_name
+from eoscale_qgis.vectors import PolygonSource
 
 INFINITIES: dict[Any, Any] = {"Infinity": math.inf, "-Infinity": -math.inf}
 """How the engine writes infinite numbers, which JSON does not have."""
 
-# QGIS 3.38 changed what the types of fields are, in Qt 5 too.
-if Qgis.QGIS_VERSION_INT >= 33800:
-    INTEGER, NUMBER, TEXT = QMetaType.Type.LongLong, QMetaType.Type.Double, QMetaType.Type.QString
-else:
-    INTEGER, NUMBER, TEXT = QVariant.LongLong, QVariant.Double, QVariant.String
+ZONE = "zone"
+"""The column that says which feature a row belongs to."""
 
 
 def _is_integer(value: Any) -> bool:
@@ -59,32 +62,110 @@ def _cell(value: Any, kind: Any) -> Any:
     return float(number(value)) if kind == NUMBER else str(value)
 
 
-def write_table(
-    algorithm: QgsProcessingAlgorithm,
-    name: str,
+@dataclass
+class Rows:
+    """The rows of a table as features to be written."""
+
+    fields: QgsFields
+    features: Iterable[QgsFeature]
+    geometry: QgsWkbTypes.Type = QgsWkbTypes.Type.NoGeometry
+    crs: QgsCoordinateReferenceSystem = field(default_factory=QgsCoordinateReferenceSystem)
+
+
+def rows_of(
+    recipe: Recipe,
     table: Mapping[str, Any],
-    parameters: Mapping[str, Any],
-    context: QgsProcessingContext,
-) -> Optional[str]:
-    """Write the rows to the sink that was asked for; its layer's identifier, None without one."""
+    crs: QgsCoordinateReferenceSystem,
+    polygons: Sequence[PolygonSource],
+    feedback: QgsProcessingFeedback,
+) -> Rows:
+    """A table's rows on the map, as the declaration says: points, polygons, or nowhere.
+
+    ``crs`` is the first image's; ``polygons`` are the layers that were given.
+    """
+    columns = table["columns"]
+    if recipe.table_geometry == "points" and {"x", "y"} <= set(columns):
+        return _points(table, crs)
+    if recipe.table_geometry == "polygons" and polygons and ZONE in columns:
+        return _joined(table, polygons[0], feedback)
+    fields, rows = _typed(table)
+    return Rows(fields, (_feature(fields, cells) for cells in rows))
+
+
+def _typed(table: Mapping[str, Any]) -> tuple[QgsFields, Iterator[list[Any]]]:
+    """A table's columns as fields, and its rows in their types."""
     kinds, fields = kinds_of(table), QgsFields()
     for column, kind in zip(table["columns"], kinds):
         fields.append(QgsField(column, kind))
+    rows = ([_cell(value, kind) for value, kind in zip(row, kinds)] for row in table["rows"])
+    return fields, rows
+
+
+def _feature(
+    fields: QgsFields, attributes: list[Any], geometry: Optional[QgsGeometry] = None
+) -> QgsFeature:
+    feature = QgsFeature(fields)
+    feature.setAttributes(attributes)
+    if geometry is not None:
+        feature.setGeometry(geometry)
+    return feature
+
+
+def _points(table: Mapping[str, Any], crs: QgsCoordinateReferenceSystem) -> Rows:
+    fields, rows = _typed(table)
+    x, y = (table["columns"].index(name) for name in ("x", "y"))
+
+    def features() -> Iterator[QgsFeature]:
+        for cells in rows:
+            here = cells[x] is not None and cells[y] is not None
+            point = QgsGeometry.fromPointXY(QgsPointXY(cells[x], cells[y])) if here else None
+            yield _feature(fields, cells, point)
+
+    return Rows(fields, features(), QgsWkbTypes.Type.Point, crs)
+
+
+def _joined(
+    table: Mapping[str, Any], polygons: PolygonSource, feedback: QgsProcessingFeedback
+) -> Rows:
+    """The features of a layer, each as it is, with the values of its row."""
+    place = table["columns"].index(ZONE)
+    columns, rows = _typed(table)
+    fields = QgsFields(polygons.features.fields())
+    own = fields.count()
+    added = [item for number, item in enumerate(columns) if number != place]
+    for item in added:
+        item.setName(free_name(item.name(), fields.names()))
+        fields.append(item)
+    values = {cells.pop(place): cells for cells in rows}
+
+    def features() -> Iterator[QgsFeature]:
+        nothing = [None] * len(added)
+        for feature in polygons.whole(feedback):
+            # a layer that is edited meanwhile may have more features than were looked at
+            cells = values.get(feature.id(), nothing)
+            attributes = feature.attributes()[:own]
+            yield _feature(fields, [*attributes, *cells], feature.geometry())
+
+    crs = polygons.features.sourceCrs()
+    return Rows(fields, features(), polygons.features.wkbType(), crs)
+
+
+def write_rows(
+    algorithm: QgsProcessingAlgorithm,
+    name: str,
+    rows: Rows,
+    parameters: Mapping[str, Any],
+    context: QgsProcessingContext,
+) -> Optional[str]:
+    """Write rows to the sink that was asked for; its layer's identifier, None without one."""
     sink, identifier = algorithm.parameterAsSink(
-        dict(parameters),
-        name,
-        context,
-        fields,
-        QgsWkbTypes.Type.NoGeometry,
-        QgsCoordinateReferenceSystem(),
+        dict(parameters), name, context, rows.fields, rows.geometry, rows.crs
     )
     if sink is None:
         if parameters.get(name):
             raise QgsProcessingException(algorithm.invalidSinkError(dict(parameters), name))
         return None
-    for row in table["rows"]:
-        feature = QgsFeature(fields)
-        feature.setAttributes([_cell(value, kind) for value, kind in zip(row, kinds)])
+    for feature in rows.features:
         if not sink.addFeature(feature, QgsFeatureSink.Flag.FastInsert):
             raise QgsProcessingException(f"The table could not be written: {sink.lastError()}")
     del sink
@@ -94,6 +175,12 @@ def write_table(
 def numbers_of(
     summary: Mapping[str, Any], declared: Sequence[tuple[str, str]]
 ) -> dict[str, Optional[float]]:
-    """The output numbers that the declaration promised, by the names of the outputs."""
+    """The output numbers that the declaration promised, by the names of the outputs.
+
+    Sums that no integer of QGIS holds are floats, as its expressions would have them.
+    """
     values = {key.upper(): number(value) for key, value in summary.get("numbers", {}).items()}
+    for name, value in values.items():
+        if isinstance(value, int) and not _is_integer(value):
+            values[name] = float(value)
     return {name.upper(): values.get(name.upper()) for name, _ in declared}

@@ -17,7 +17,7 @@ import pytest
 from osgeo import gdal, osr
 
 from eoscale_engine.errors import Cancelled, EngineError, InputError, ServiceError
-from eoscale_engine.reductions.statistics import RasterStatistics
+from eoscale_engine.procedures.statistics import RasterStatistics
 from eoscale_engine.service import client as client_module
 from eoscale_engine.service import engine as engine_module
 from eoscale_engine.service import host

@@ -22,8 +22,8 @@ from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
 from eoscale_engine.filters.neighbourhood.gaussian import Gaussian
 from eoscale_engine.filters.pixel.copy import Copy
 from eoscale_engine.memory.folder import shared_memory_root
+from eoscale_engine.procedures.statistics import RasterStatistics
 from eoscale_engine.profile import CRS, Affine, Band, Profile
-from eoscale_engine.reductions.statistics import RasterStatistics
 from eoscale_engine.tiling import Window
 
 ROOT = Path(__file__).parents[2]
@@ -146,7 +146,7 @@ def test_profiles_change(context: EOContextManager, path: str) -> None:
         assert context.update_profile(key, values) == key
         assert context.profile(key).nodata == 8
         assert context.profile(key).transform.to_gdal() == (2, 1, 0, 3, 0, -1)
-        count = context.reduce(RasterStatistics(raw=True), key).numbers
+        count = context.run(RasterStatistics(raw=True), key).numbers
         assert (count["VALID"], count["INVALID"]) == (41, 1)
         dataset = gdal.Open(context.publish(key))
         assert dataset.GetRasterBand(1).GetNoDataValue() == 8
@@ -201,7 +201,7 @@ def test_what_is_written_into_an_array_counts(context: EOContextManager) -> None
     [made] = context.filter(Copy(), filled(context, nodata=-1))
     context.publish(made)
     context.get_array(made)[:, :3] = -1
-    assert context.reduce(RasterStatistics(), made).numbers["INVALID"] == 21
+    assert context.run(RasterStatistics(), made).numbers["INVALID"] == 21
     band = gdal.Open(context.publish(made))
     assert float(band.GetRasterBand(1).GetMetadataItem("STATISTICS_MINIMUM")) == 21
 

@@ -146,8 +146,13 @@ def pictures(
     **options: Any,
 ) -> list[Picture]:
     """The images of all roles, or of these."""
-    count = sum(counts(declaration, roles).values())
-    return [picture(*arguments, seed=seed + number, **options) for number in range(count)]
+    dtype, *size = arguments
+    given = [role for role, count in counts(declaration, roles).items() for _ in range(count)]
+    # zones are whole numbers
+    kinds = ["uint8" if role == "ZONES" and "float" in dtype else dtype for role in given]
+    return [
+        picture(kind, *size, seed=seed + number, **options) for number, kind in enumerate(kinds)
+    ]
 
 
 def alternatives(declaration: Declaration) -> list[list[str]]:
@@ -192,8 +197,7 @@ def on_whole(declaration: Any, images: Sequence[Picture]) -> list[tuple[np.ndarr
     core = Window(0, 0, output.height, output.width)
     remaining = iter([whole_block(declaration, image) for image in images])
     roles = {
-        role: [next(remaining) for _ in range(count)]
-        for role, count in counts(declaration).items()
+        role: [next(remaining) for _ in range(count)] for role, count in counts(declaration).items()
     }
     made = declaration.apply(Blocks(core, roles))
     results = []

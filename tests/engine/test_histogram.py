@@ -3,69 +3,31 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Mapping, Sequence
-from functools import reduce
 from typing import Any, Optional
 
 import numpy as np
 import pytest
 
-from eoscale_engine.declaration import Block, Blocks, Engine, ImageFilter, Reduction, Summary
+from eoscale_engine.declaration import Summary
 from eoscale_engine.errors import InputError
 from eoscale_engine.procedures.histogram import Histogram
 from eoscale_engine.profile import DTYPES, Band, Profile
 from eoscale_engine.reductions.histogram import HistogramCounts, bin_numbers
-from eoscale_engine.tiling import CELL, Window, split
+from eoscale_engine.tiling import CELL
+from tests.engine.array_engine import ArrayEngine
 
 REAL_DTYPES = [name for name in DTYPES if not name.startswith("complex")]
 
 
-class ArrayEngine(Engine):
-    """Runs reductions on one array, over cells of any size."""
-
-    def __init__(
-        self,
-        pixels: np.ndarray,
-        valid: Optional[np.ndarray] = None,
-        bands: Optional[tuple[Band, ...]] = None,
-        cell: tuple[int, int] = (CELL, CELL),
-    ) -> None:
-        count, rows, cols = pixels.shape
-        self._profile = Profile(cols, rows, pixels.dtype.name, bands or (Band(),) * count)
-        self._pixels, self._valid, self._cell = pixels, valid, cell
-        self.passes: list[str] = []
-
-    def profile(self, image: Any) -> Profile:
-        return self._profile
-
-    def reduce(self, declaration: Reduction, images: Mapping[str, Sequence[Any]]) -> Any:
-        self.passes.append(type(declaration).__name__)
-        partials = []
-        for core in split(Window(0, 0, *self._pixels.shape[1:]), *self._cell):
-            place = (slice(None), *core.slices)
-            valid = None if self._valid is None else self._valid[place]
-            block = Block(self._pixels[place], valid, self._profile, core)
-            partials.append(declaration.map(Blocks(core, {"INPUT": [block]})))
-        return declaration.finish(reduce(declaration.merge, partials), [self._profile])
-
-    def filter(self, declaration: ImageFilter, images: Mapping[str, Sequence[Any]]) -> list[Any]:
-        raise NotImplementedError
-
-    def release(self, image: Any) -> None:
-        raise NotImplementedError
-
-    def histogram(self, **parameters: Any) -> Summary:
-        """Run the procedure as the engine does: checked first, warnings being errors."""
-        declaration = Histogram(**parameters)
-        images = {"INPUT": [0]}
-        declaration.check({"INPUT": [self._profile]})
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            summary = declaration.run(images, self)
-        assert isinstance(summary, Summary)
-        assert tuple(summary.numbers) == tuple(name for name, _ in Histogram.numbers)
-        return summary
+def histogram(
+    pixels: np.ndarray,
+    valid: Optional[np.ndarray] = None,
+    bands: Optional[tuple[Band, ...]] = None,
+    cell: tuple[int, int] = (CELL, CELL),
+    **parameters: Any,
+) -> Summary:
+    """The histogram of an array, over cells of any size."""
+    return ArrayEngine(pixels, valid, bands, cell).run(Histogram(**parameters))
 
 
 def columns_of(summary: Summary, band: int = 1) -> dict[str, list[Any]]:
@@ -103,7 +65,7 @@ def test_counts_equal_numpy_for_any_split(dtype: str, masked: bool) -> None:
             valid[0, 0, 0] = True
         chosen = pixels.ravel() if valid is None else pixels[valid]
         cell = (int(rng.integers(1, 200)), int(rng.integers(1, 200)))
-        summary = ArrayEngine(pixels, valid, cell=cell).histogram(binning="number", bins=bins)
+        summary = histogram(pixels, valid, cell=cell, binning="number", bins=bins)
         reference = np.histogram(chosen.astype(np.float64), bins)[1]
         assert edges_of(summary) == reference.tolist()
         for band in (1, 2):
@@ -142,7 +104,7 @@ def test_bin_numbers_are_those_of_a_search() -> None:
 def test_values_outside_the_bounds_are_counted_apart(cols: int) -> None:
     pixels = np.array([[[-np.inf, -1, 0, 1, 2.5, 4, 4.001, np.inf, np.nan]]])
     engine = ArrayEngine(pixels, ~np.isnan(pixels), cell=(1, cols))
-    summary = engine.histogram(lower=0, upper=4, bins=4)
+    summary = engine.run(Histogram(lower=0, upper=4, bins=4))
     assert engine.passes == ["HistogramCounts"]
     columns = columns_of(summary)
     assert columns["count"] == [1, 1, 1, 1]
@@ -153,17 +115,17 @@ def test_values_outside_the_bounds_are_counted_apart(cols: int) -> None:
 
 def test_automatic_bounds_leave_infinities_out() -> None:
     pixels = np.array([[[-np.inf, 2, 4]], [[3, 8, np.inf]]], np.float32)
-    summary = ArrayEngine(pixels, cell=(1, 1)).histogram(bins=3)
+    summary = histogram(pixels, cell=(1, 1), bins=3)
     assert edges_of(summary) == [2, 4, 6, 8]
     assert [row[2:] for row in summary.tables[1].rows] == [(3, 0, 1, 0), (3, 0, 0, 1)]
 
 
 def test_one_given_bound_leaves_the_other_to_the_image() -> None:
     pixels = np.arange(11, dtype=np.uint8).reshape(1, 1, 11)
-    assert edges_of(ArrayEngine(pixels).histogram(lower=5, bins=5)) == [5, 6, 7, 8, 9, 10]
-    assert edges_of(ArrayEngine(pixels).histogram(upper=2, bins=2)) == [0, 1, 2]
+    assert edges_of(histogram(pixels, lower=5, bins=5)) == [5, 6, 7, 8, 9, 10]
+    assert edges_of(histogram(pixels, upper=2, bins=2)) == [0, 1, 2]
     with pytest.raises(InputError, match="values from 0 to 10"):
-        ArrayEngine(pixels).histogram(lower=20)
+        histogram(pixels, lower=20)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +141,7 @@ def test_one_given_bound_leaves_the_other_to_the_image() -> None:
     ],
 )
 def test_bins_by_width(values: list[float], options: dict[str, float], edges: list[float]) -> None:
-    summary = ArrayEngine(np.array([[values]])).histogram(binning="width", **options)
+    summary = histogram(np.array([[values]]), binning="width", **options)
     assert edges_of(summary) == pytest.approx(edges)
     assert sum(columns_of(summary)["count"]) == len(values)
 
@@ -189,7 +151,7 @@ def test_one_bin_for_each_integer(dtype: str) -> None:
     low = 0 if dtype.startswith("u") else -3
     pixels = np.array([[[low, low, 2, 5]]], dtype)
     for options in ({"binning": "integers"}, {}):
-        summary = ArrayEngine(pixels, cell=(1, 1)).histogram(**options)
+        summary = histogram(pixels, cell=(1, 1), **options)
         assert edges_of(summary) == [low - 0.5 + step for step in range(7 - low)]
         wanted = [int(np.count_nonzero(pixels == value)) for value in range(low, 6)]
         assert columns_of(summary)["count"] == wanted
@@ -197,7 +159,7 @@ def test_one_bin_for_each_integer(dtype: str) -> None:
 
 def test_automatic_bins_hold_as_many_integers_each() -> None:
     pixels = np.arange(1000, dtype=np.uint16).reshape(1, 20, 50)
-    summary = ArrayEngine(pixels).histogram(bins=256)
+    summary = histogram(pixels, bins=256)
     assert summary.numbers["BINS"] == 250
     assert set(columns_of(summary)["count"]) == {4}
 
@@ -205,13 +167,13 @@ def test_automatic_bins_hold_as_many_integers_each() -> None:
 def test_integers_too_large_for_bins_of_their_own() -> None:
     pixels = np.array([[[2**60, 2**60 + 5000]]], np.int64)
     with pytest.raises(InputError, match="no integer that can have a bin"):
-        ArrayEngine(pixels).histogram(binning="integers")
-    assert sum(columns_of(ArrayEngine(pixels).histogram(bins=4))["count"]) == 2
+        histogram(pixels, binning="integers")
+    assert sum(columns_of(histogram(pixels, bins=4))["count"]) == 2
 
 
 @pytest.mark.parametrize("value", [0.0, -2.5, 1e-300, 3e14, -1e17, 1e300])
 def test_constant_images(value: float) -> None:
-    summary = ArrayEngine(np.full((1, 3, 4), value), cell=(2, 3)).histogram(bins=10)
+    summary = histogram(np.full((1, 3, 4), value), cell=(2, 3), bins=10)
     assert sum(columns_of(summary)["count"]) == 12
     if abs(value) < 1e10:
         assert edges_of(summary) == np.histogram([value], 10)[1].tolist()
@@ -227,7 +189,7 @@ def test_constant_images(value: float) -> None:
 )  # fmt: skip
 def test_no_valid_pixel(dtype: str, options: dict[str, Any]) -> None:
     pixels = np.ones((2, 2, 2), dtype)
-    summary = ArrayEngine(pixels, np.zeros(pixels.shape, bool)).histogram(**options)
+    summary = histogram(pixels, np.zeros(pixels.shape, bool), **options)
     columns = columns_of(summary, 2)
     assert set(columns["count"]) == {0}
     assert set(columns["share"]) == {None}
@@ -239,28 +201,28 @@ def test_physical_values_fall_into_the_automatic_bounds() -> None:
     rng = np.random.default_rng(8)
     pixels = rng.integers(-3000, 12000, (1, 60, 70)).astype(np.int16)
     band = Band(scale=-0.0001, offset=0.1, unit="1")
-    summary = ArrayEngine(pixels, bands=(band,), cell=(13, 17)).histogram(bins=50)
+    summary = histogram(pixels, bands=(band,), cell=(13, 17), bins=50)
     values = pixels.astype(np.float64) * -0.0001 + 0.1
     counts, edges = np.histogram(values, 50)
     assert edges_of(summary) == edges.tolist()
     assert columns_of(summary)["count"] == counts.tolist()
     assert summary.charts[0].x_label == "Value (1)"
-    raw = ArrayEngine(pixels, bands=(band,)).histogram(bins=50, raw=True, binning="number")
+    raw = histogram(pixels, bands=(band,), bins=50, raw=True, binning="number")
     assert edges_of(raw) == np.histogram(pixels, 50)[1].tolist()
     with pytest.raises(InputError, match="a scale"):
-        ArrayEngine(pixels, bands=(band,)).histogram(binning="integers")
+        histogram(pixels, bands=(band,), binning="integers")
 
 
 def test_charts() -> None:
     pixels = np.array([[[1, 2, 2, 3]]], np.uint8)
-    chart = ArrayEngine(pixels).histogram().charts[0]
+    chart = histogram(pixels).charts[0]
     assert (chart.kind, chart.series) == ("bars", (("Band 1", (1, 2, 3), (1, 2, 1)),))
-    chart = ArrayEngine(pixels).histogram(cumulative=True).charts[0]
+    chart = histogram(pixels, cumulative=True).charts[0]
     assert (chart.kind, chart.series) == ("lines", (("Band 1", (1.5, 2.5, 3.5), (25, 75, 100)),))
-    chart = ArrayEngine(pixels).histogram(cumulative=True, lower=1.5, upper=3.5, bins=2).charts[0]
+    chart = histogram(pixels, cumulative=True, lower=1.5, upper=3.5, bins=2).charts[0]
     assert chart.series == (("Band 1", (2.5, 3.5), (75, 100)),)
     both = np.concatenate([pixels, pixels])
-    chart = ArrayEngine(both, bands=(Band(name="red"), Band())).histogram().charts[0]
+    chart = histogram(both, bands=(Band(name="red"), Band())).charts[0]
     assert (chart.kind, [name for name, _, _ in chart.series]) == (
         "lines", ["Band 1: red", "Band 2"],
     )  # fmt: skip
@@ -284,7 +246,7 @@ def test_charts() -> None:
 )
 def test_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        ArrayEngine(np.array([[[0.0, 1.0]]])).histogram(**options)
+        histogram(np.array([[[0.0, 1.0]]]), **options)
 
 
 def test_complex_images_are_refused() -> None:
@@ -295,3 +257,41 @@ def test_complex_images_are_refused() -> None:
 def test_counts_need_bounds_in_order() -> None:
     with pytest.raises(InputError, match="no finite range"):
         HistogramCounts(1.0, 1.0)
+
+
+@pytest.mark.parametrize("dtype", REAL_DTYPES)
+@pytest.mark.parametrize(
+    "edges", [(0, 1, 5, 40), (-3.5, -3.25, 0.0, 1e-9, 2.0), (-1e9, 1e9), (7.0, 7.5)]
+)
+def test_counts_between_any_edges_equal_numpy(dtype: str, edges: tuple[float, ...]) -> None:
+    rng = np.random.default_rng(2)
+    pixels = random_pixels(rng, dtype, (2, 60, 70))
+    valid = rng.random(pixels.shape) > 0.3
+    summary = histogram(pixels, valid, cell=(13, 64), binning="edges", edges=edges)
+    assert edges_of(summary) == list(edges)
+    for band in (1, 2):
+        values = pixels[band - 1][valid[band - 1]].astype(np.float64)
+        columns, (_, _, *asides) = columns_of(summary, band), summary.tables[1].rows[band - 1]
+        assert columns["count"] == np.histogram(values, np.array(edges))[0].tolist()
+        below, above = int((values < edges[0]).sum()), int((values > edges[-1]).sum())
+        assert asides == [values.size, 4200 - values.size, below, above]
+
+
+def test_edges_are_physical_and_bounds_are_not_looked_for() -> None:
+    engine = ArrayEngine(np.array([[[1, 2, 3, 4]]], "uint8"), bands=(Band(scale=0.5),))
+    summary = engine.run(Histogram(binning="edges", edges="0.5, 1.0; 2"))
+    assert engine.passes == ["HistogramCounts"]
+    assert columns_of(summary)["count"] == [1, 3]
+    assert summary.charts[0].series[0][1:] == ((0.75, 1.5), (1, 3))
+
+
+@pytest.mark.parametrize("edges", ["", "1", "1, 1", "2, 1", "0, inf", "0, 1, 0.5", range(65538)])
+def test_wrong_edges(edges: Any) -> None:
+    with pytest.raises(InputError, match="edges|65536"):
+        Histogram(binning="edges", edges=edges)
+
+
+def test_edges_take_no_bounds() -> None:
+    with pytest.raises(InputError, match="bounds empty"):
+        Histogram(binning="edges", edges=(1, 2), lower=0)
+    assert Histogram(edges=(2, 1)).binning == "automatic"  # of no interest there

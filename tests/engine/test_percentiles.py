@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from eoscale_engine.errors import InputError
 from eoscale_engine.procedures.percentiles import Percentiles
 from eoscale_engine.profile import Band
-from eoscale_engine.reductions.percentiles import ordered_keys, value_of_key
+from eoscale_engine.reductions.keys import ordered_keys, value_of_key
 from eoscale_engine.tiling import Window
 from tests.engine.neighbourhoods import REAL_DTYPES, random_image
 from tests.engine.procedure_runs import image, run

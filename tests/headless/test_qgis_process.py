@@ -16,6 +16,10 @@ EXPECTED = (
 )  # fmt: skip
 
 
+SQUARE = ((200, 0), (300, 0), (300, 100), (200, 100), (200, 0))
+"""Offsets in metres: 10 x 10 pixels of the image."""
+
+
 def pixels_of(path):
     return gdal.Open(str(path)).ReadAsArray()
 
@@ -70,6 +74,32 @@ def test_statistics_as_numbers_and_files(qgis_process, image, tmp_path):
     assert values["numbers"]["MAXIMUM"] == 2399
     assert len(Path(tmp_path / "table.csv").read_text().splitlines()) == 3
     assert (tmp_path / "report.html").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("ending", ["csv", "gpkg"])
+def test_zones_of_a_vector_file(qgis_process, image, tmp_path, ending):
+    zones, target = tmp_path / "zones.geojson", tmp_path / f"table.{ending}"
+    rings = [[(500000 + x, 4599900 - y) for x, y in SQUARE] for _ in range(2)]
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"name": f"zone {number}"},
+            "geometry": {"type": "Polygon", "coordinates": [ring]},
+        }
+        for number, ring in enumerate(rings)
+    ]
+    crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32631"}}
+    collection = {"type": "FeatureCollection", "crs": crs, "features": features}
+    zones.write_text(json.dumps(collection), encoding="utf-8")
+    found = qgis_process.results(
+        "zonalstatistics", INPUT=image, BANDS=1, POLYGONS=zones, OUTPUT=target
+    )
+    assert found["ZONES"] == 2
+    file = gdal.OpenEx(str(target))
+    table = file.GetLayer(0)
+    rows = [(row["name"], int(row["count"]), float(row["mean"])) for row in table]
+    pixels = pixels_of(image)[0][10:20, 20:30]
+    assert rows == [(f"zone {number}", 100, pixels.mean()) for number in (0, 1)]
 
 
 def test_a_scene_and_a_filter_on_it(qgis_process, tmp_path):

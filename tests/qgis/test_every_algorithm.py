@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import processing
 import pytest
-from osgeo import gdal
+from osgeo import gdal, ogr, osr
 from qgis.core import QgsRasterLayer
 
 from eoscale_engine.catalogue import declarations
@@ -13,15 +13,23 @@ from eoscale_engine.context import EOContextManager
 from eoscale_engine.filters.sample.sample_scene import SampleScene
 from eoscale_qgis.algorithms.recipe import recipe_of, styles_of
 from eoscale_qgis.styles import renderer_of
-from scripts.samples import roles_of
+from scripts.samples import BY_ROLE, roles_of
 from tests.qgis.conftest import real_provider
 
 USER_CODE = ("pythonfilter", "pythonreduction")
-KINDS = [
-    pytest.param(kind, id=name)
-    for name, kind in declarations().items()
-    if name not in ("copy", "samplescene", *USER_CODE)
-]
+
+
+def cases():
+    """Each algorithm with all inputs; where some exclude each other, with each of them alone."""
+    for name, kind in declarations().items():
+        if name in ("copy", "samplescene", *USER_CODE):
+            continue
+        for chosen in kind.one_of or ("",):
+            without = [role for role in kind.one_of if role != chosen]
+            yield pytest.param(kind, without, id=f"{name}-{chosen}".rstrip("-"))
+
+
+CASES = list(cases())
 
 
 @pytest.fixture(scope="module")
@@ -50,18 +58,48 @@ def samples(tmp_path_factory):
     classes.SetProjection(after.GetProjection())
     classes.WriteArray(codes.astype("uint8"))
     classes = after = None  # closes the files
+    paths["smooth classes"] = paths["classes"]
+    transform = gdal.Open(paths["optical"]).GetGeoTransform()
+    paths["polygons"] = str(folder / "polygons.gpkg")
+    source = ogr.GetDriverByName("GPKG").CreateDataSource(paths["polygons"])
+    reference = osr.SpatialReference(gdal.Open(paths["optical"]).GetProjection())
+    layer = source.CreateLayer("polygons", reference, ogr.wkbPolygon)
+    layer.CreateField(ogr.FieldDefn("class", ogr.OFTInteger))
+    for number, (col, row) in enumerate([(5, 5), (30, 20), (60, 40)], 1):
+        corners = [(col, row), (col + 25, row), (col + 25, row + 25), (col, row)]
+        points = [gdal.ApplyGeoTransform(transform, x, y) for x, y in corners]
+        feature = ogr.Feature(layer.GetLayerDefn())
+        text = ",".join(f"{x} {y}" for x, y in points)
+        feature.SetGeometry(ogr.CreateGeometryFromWkt(f"POLYGON(({text}))"))
+        feature["class"] = number
+        layer.CreateFeature(feature)
+    feature = layer = source = None
     return paths
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_it_runs_and_is_drawn(real_for_all, samples, tmp_path, kind):
+def inputs_of(kind, samples, without):
+    """Values for all inputs, save for these, and for the fields of polygons."""
+    values = {}
+    roles = roles_of(kind)
+    for item in kind.inputs:
+        if item.role in without:
+            continue
+        # what its picture does without is given too
+        names = roles.get(item.role) or [BY_ROLE.get(item.role, "after")]
+        files = [samples[name] for name in names]
+        values[item.role] = files if item.many else files[0]
+    for item in kind.parameters():
+        if item.kind == "field" and item.role in values:
+            values[item.name.upper()] = "class"
+    return values
+
+
+@pytest.mark.parametrize(("kind", "without"), CASES)
+def test_it_runs_and_is_drawn(real_for_all, samples, tmp_path, kind, without):
     recipe = recipe_of(kind)
     algorithm = next(a for a in real_for_all.algorithms() if a.name() == kind.name)
     parameters = {name.upper(): value for name, value in kind.picture.items()}
-    for role, names in roles_of(kind).items():
-        files = [samples[name] for name in names]
-        many = next(item.many for item in kind.inputs if item.role == role)
-        parameters[role] = files if many else files[0]
+    parameters |= inputs_of(kind, samples, without)
     for output in recipe.outputs:
         parameters[output.name] = str(tmp_path / f"{output.name}.tif")
     made = processing.run(algorithm.id(), parameters)
@@ -79,3 +117,4 @@ def test_it_runs_and_is_drawn(real_for_all, samples, tmp_path, kind):
             assert renderer_of(styles[output.name], layer) is not None
     for name, _ in recipe.numbers:
         assert name.upper() in made
+        assert made[name.upper()] is None or isinstance(made[name.upper()], (int, float))

@@ -1,0 +1,36 @@
+"""How many bins a histogram gets, and where those of integers lie."""
+
+from __future__ import annotations
+
+import math
+
+from eoscale_engine.errors import InputError
+from eoscale_engine.reductions.histogram import MAXIMUM_BINS
+
+LARGEST_INTEGER = 2**51
+"""Up to here float64 holds the half-integers between which integers have their bins."""
+
+
+def integer_layout(lower: float, upper: float, each: int) -> tuple[float, float, int]:
+    """First edge, last edge and number of bins that hold ``each`` integers.
+
+    An :class:`InputError` where there are none, or too many.
+    """
+    first, last = math.ceil(lower), math.floor(upper)
+    if first > last or max(-first, last) > LARGEST_INTEGER:
+        raise InputError(
+            f"Histogram: between {lower:g} and {upper:g} there is no integer that can have a bin "
+            f"of its own. Choose bins by number."
+        )
+    bins = affordable(math.ceil((last - first + 1) / each))
+    return first - 0.5, first - 0.5 + bins * each, bins
+
+
+def affordable(bins: int) -> int:
+    """The number of bins; an :class:`InputError` where it is too large."""
+    if bins > MAXIMUM_BINS:
+        raise InputError(
+            f"Histogram: this makes {bins} bins; the most is {MAXIMUM_BINS}. Choose wider bins or "
+            f"narrower bounds."
+        )
+    return bins

@@ -1,0 +1,149 @@
+"""Vector layers of polygons as the engine's sources.
+
+Whatever the layer is (edited, in memory, in a database, a selection of its features), its polygons
+are written to a GeoPackage that lives as long as the run, with the features' identifiers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qgis.core import (
+    QgsCoordinateTransformContext,
+    QgsFeature,
+    QgsFeatureRequest,
+    QgsFeatureSink,
+    QgsField,
+    QgsFields,
+    QgsProcessingFeatureSource,
+    QgsProcessingFeedback,
+    QgsVectorFileWriter,
+    QgsWkbTypes,
+)
+
+from eoscale_engine.errors import Cancelled, InputError, OutputError
+from eoscale_qgis.fields import INTEGER, free_name
+
+# Invalid polygons are repaired by the engine, and not by whom the user's settings would have.
+UNCHECKED = QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks
+
+AREAS = (QgsWkbTypes.GeometryType.PolygonGeometry, QgsWkbTypes.GeometryType.UnknownGeometry)
+
+
+@dataclass
+class PolygonSource:
+    """The polygons of a layer, and the fields of it that a run looks at.
+
+    ``origin`` is the layer's own data source; ``path`` the file that the engine reads.
+    """
+
+    role: str
+    features: QgsProcessingFeatureSource
+    wanted: Sequence[str] = ()
+    origin: str = ""
+    path: str = ""
+    id_field: str = ""
+    count: int = 0
+
+    @property
+    def label(self) -> str:
+        """What the layer is called in messages."""
+        return str(self.features.sourceName())
+
+    @property
+    def details(self) -> str:
+        """What a report says of it."""
+        crs = self.features.sourceCrs().authid() or "no CRS"
+        return f"{self.count} feature{'' if self.count == 1 else 's'}, {crs}"
+
+    def require_polygons(self) -> None:
+        """Refuse a layer, with an :class:`InputError`, that has not what a run needs of it."""
+        names = self.features.fields().names()
+        for name in self.wanted:
+            if name not in names:
+                raise InputError(
+                    f"The layer '{self.label}' has no field '{name}'. It has: "
+                    + (", ".join(names) or "none") + "."
+                )  # fmt: skip
+        # what is no layer of polygons is not searched for some
+        may_have = QgsWkbTypes.geometryType(self.features.wkbType()) in AREAS
+        if not may_have or not any(map(_has_area, self._read([]))):
+            selected = "" if may_have else "; it is a layer of other geometries"
+            raise InputError(
+                f"The layer '{self.label}' has no polygons ({self.role}){selected}. Choose one "
+                "that has; with 'Selected features only', select some."
+            )
+
+    def _read(self, names: Sequence[str]) -> Iterable[QgsFeature]:
+        request = QgsFeatureRequest().setSubsetOfAttributes(list(names), self.features.fields())
+        return iter(self.features.getFeatures(request, UNCHECKED))
+
+    def whole(self, feedback: QgsProcessingFeedback) -> Iterator[QgsFeature]:
+        """The features as they are, with all attributes."""
+        yield from _watched(self.features.getFeatures(QgsFeatureRequest(), UNCHECKED), feedback)
+
+    def write(
+        self,
+        folder: str,
+        transforms: QgsCoordinateTransformContext,
+        feedback: QgsProcessingFeedback,
+    ) -> None:
+        """Write the features into a folder, each with its identifier."""
+        own = self.features.fields()
+        wanted = list(dict.fromkeys(self.wanted))
+        self.id_field = free_name("zone", wanted)
+        fields = QgsFields()
+        for name in wanted:
+            fields.append(own.field(name))
+        fields.append(QgsField(self.id_field, INTEGER))
+        self.path = os.path.join(folder, f"{len(os.listdir(folder))}.gpkg")
+        taken = [*wanted, self.id_field]
+        options = QgsVectorFileWriter.SaveVectorOptions()
+        options.driverName = "GPKG"
+        # nothing looks for features by place, and no field may take the file's own columns
+        options.layerOptions = [
+            "SPATIAL_INDEX=NO",
+            f"FID={free_name('fid', taken)}",
+            f"GEOMETRY_NAME={free_name('geom', taken)}",
+        ]
+        writer = QgsVectorFileWriter.create(
+            self.path, fields, QgsWkbTypes.Type.Unknown, self.features.sourceCrs(), transforms,
+            options,
+        )  # fmt: skip
+        places, total = [own.lookupField(name) for name in wanted], self.features.featureCount()
+        for feature in _watched(self._read(wanted), feedback, total):
+            copy = QgsFeature(fields)
+            copy.setGeometry(feature.geometry())
+            copy.setAttributes([*(feature.attribute(place) for place in places), feature.id()])
+            if not writer.addFeature(copy, QgsFeatureSink.Flag.FastInsert):
+                break
+            self.count += 1
+        if not writer.flushBuffer() or writer.hasError():
+            raise OutputError(
+                f"The features of '{self.label}' cannot be written to {folder}: "
+                f"{writer.errorMessage() or 'no reason given'}. Is there room?"
+            )
+
+    def as_job(self) -> dict[str, Any]:
+        """The source as the engine's job names it."""
+        return {"path": self.path, "label": self.label, "id_field": self.id_field}
+
+
+def _has_area(feature: QgsFeature) -> bool:
+    geometry = feature.geometry()
+    return not geometry.isEmpty() and geometry.constGet().dimension() == 2
+
+
+def _watched(
+    features: Iterable[QgsFeature], feedback: QgsProcessingFeedback, total: int = 0
+) -> Iterator[QgsFeature]:
+    """The features, until the user cancels; with the progress where their number is known."""
+    for number, feature in enumerate(features):
+        if feedback.isCanceled():
+            raise Cancelled("Cancelled.")
+        if total > 0:
+            feedback.setProgress(100 * number / total)
+        yield feature

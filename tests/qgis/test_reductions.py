@@ -1,0 +1,277 @@
+"""Reductions from end to end: polygons in, layers and files out, numbers through models."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import processing
+import pytest
+from osgeo import gdal
+from qgis.core import (
+    QgsFeature,
+    QgsGeometry,
+    QgsProcessing,
+    QgsProcessingException,
+    QgsProcessingFeatureSourceDefinition,
+    QgsProcessingModelAlgorithm,
+    QgsProcessingModelChildAlgorithm,
+    QgsProcessingModelChildDependency,
+    QgsProcessingModelChildParameterSource,
+    QgsProcessingModelOutput,
+    QgsProcessingModelParameter,
+    QgsProcessingOutputNumber,
+    QgsProcessingParameterRasterLayer,
+    QgsProcessingParameterVectorLayer,
+    QgsProject,
+    QgsVectorLayer,
+    QgsWkbTypes,
+)
+
+from eoscale_engine.catalogue import declarations
+from tests.qgis.conftest import real_provider
+from tests.qgis.helpers import read_pixels, write_image
+
+TEMPORARY = QgsProcessing.TEMPORARY_OUTPUT
+BOXES = ((2, 1, 5, 4), (4, 3, 9, 9), (50, 50, 60, 60))
+"""Columns and rows of the corners of three zones: two overlap, one lies outside the image."""
+
+
+@pytest.fixture(scope="module")
+def real(qgis_app, qgis_processing):
+    """The provider with its own engine, for the whole module."""
+    with real_provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def zones(qgis_app):
+    """Boxes over the image, in a layer with a class each."""
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32631&field=class:integer", "boxes", "memory")
+    for number, (left, top, right, bottom) in enumerate(BOXES):
+        feature = QgsFeature(layer.fields())
+        x, y = (
+            (500000 + 10 * left, 500000 + 10 * right),
+            (4600000 - 10 * top, 4600000 - 10 * bottom),
+        )
+        corners = ((x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1]), (x[0], y[0]))
+        feature.setGeometry(
+            QgsGeometry.fromWkt(f"POLYGON(({','.join(f'{a} {b}' for a, b in corners)}))")
+        )
+        feature.setAttributes([number % 2])
+        layer.dataProvider().addFeature(feature)
+    layer.updateExtents()
+    QgsProject.instance().addMapLayer(layer)
+    return layer
+
+
+def run(name, **parameters):
+    return processing.run(f"eoscale:{name}", parameters)
+
+
+def in_box(pixels, number):
+    left, top, right, bottom = BOXES[number]
+    return pixels[..., top:bottom, left:right]
+
+
+def features_of(made):
+    layer = made if isinstance(made, QgsVectorLayer) else QgsVectorLayer(made, "made", "ogr")
+    assert layer.isValid(), made
+    return list(layer.getFeatures())
+
+
+# ---- polygons
+
+
+@pytest.mark.parametrize("ending", ["", "gpkg", "csv", "shp"])
+def test_zonal_statistics_come_with_the_polygons(real, image, zones, tmp_path, ending):
+    output = str(tmp_path / f"made.{ending}") if ending else TEMPORARY
+    made = run("zonalstatistics", INPUT=image, POLYGONS=zones, OUTPUT=output)["OUTPUT"]
+    features, pixels = features_of(made), read_pixels(image).astype(float)
+    assert [int(feature["class"]) for feature in features] == [0, 1, 0]
+    for number in (0, 1):
+        found = in_box(pixels, number)
+        assert float(features[number]["mean"]) == pytest.approx(found.mean())
+        assert int(features[number]["count"]) == found.size
+    assert int(features[2]["count"]) == 0
+    assert not features[2]["mean"]
+    if ending != "csv":
+        for feature, zone in zip(features, zones.getFeatures()):
+            assert feature.geometry().isGeosEqual(zone.geometry())  # a Shapefile turns the rings
+
+
+def test_the_selected_zones_alone(real, image, zones):
+    zones.selectByIds([2])
+    chosen = QgsProcessingFeatureSourceDefinition(zones.id(), True)
+    (feature,) = features_of(
+        run("zonalstatistics", INPUT=image, POLYGONS=chosen, OUTPUT=TEMPORARY)["OUTPUT"]
+    )
+    assert feature["mean"] == pytest.approx(in_box(read_pixels(image), 1).mean())
+
+
+def test_zones_of_an_image_are_a_table(real, image):
+    made = run("zonalstatistics", INPUT=image, ZONES=integers(image), OUTPUT=TEMPORARY)["OUTPUT"]
+    assert made.wkbType() == QgsWkbTypes.Type.NoGeometry
+    assert len(features_of(made)) == 120
+    assert made.fields().names()[0] == "zone"
+
+
+def integers(image):
+    """The image's pixels as integers, beside it."""
+    path = image.replace(".tif", "-integers.tif")
+    gdal.Translate(path, image, outputType=gdal.GDT_Int32)
+    return path
+
+
+def test_statistics_inside_polygons(real, image, zones, tmp_path):
+    found = run("rasterstatistics", INPUT=image, POLYGONS=zones, EXTENT=None)
+    pixels = read_pixels(image)
+    inside = np.zeros(pixels.shape, bool)
+    for number in (0, 1):
+        in_box(inside, number)[...] = True
+    assert found["VALID"] == inside.sum()
+    assert found["MEAN"] == pytest.approx(pixels[inside].mean(dtype=float))
+    assert found["MEDIAN"] == np.median(pixels[inside])
+
+
+def test_classes_of_labelled_polygons(real, image, zones, tmp_path):
+    path = str(tmp_path / "classes.tif")
+    gdal.Translate(path, write_image(tmp_path / "other.tif"), outputType=gdal.GDT_Byte)
+    file = gdal.Open(path, gdal.GA_Update)
+    file.WriteArray(np.ones((10, 12), "uint8"))
+    file = None
+    zones.selectByIds([2])
+    chosen = QgsProcessingFeatureSourceDefinition(zones.id(), True)
+    page = tmp_path / "report.html"
+    values = {"INPUT": path, "POLYGONS": chosen, "FIELD": "class", "OUTPUT_HTML": str(page)}
+    found = run("confusionmatrix", **values, OUTPUT=str(tmp_path / "matrix.csv"))
+    assert 1.0 in found.values()  # every pixel is right
+    assert "boxes" in page.read_text(encoding="utf-8")
+    with pytest.raises(QgsProcessingException, match="but not both"):
+        run("confusionmatrix", **values, REFERENCE=path)
+    with pytest.raises(QgsProcessingException, match="give one of them"):
+        run("confusionmatrix", INPUT=path)
+
+
+def test_samples_are_points_on_their_pixels(real, image):
+    made = run("samplepixels", INPUTS=[image], COUNT=30, OUTPUT=TEMPORARY)["OUTPUT"]
+    assert made.crs().authid() == "EPSG:32631"
+    features = features_of(made)
+    assert len(features) == 30
+    pixels, names = read_pixels(image), made.fields().names()
+    values = [name for name in names if name.lower().startswith(("b", "i"))][-1]
+    for feature in features:
+        point = feature.geometry().asPoint()
+        assert (point.x(), point.y()) == (feature["x"], feature["y"])
+        place = int((4600000 - point.y()) / 10), int((point.x() - 500000) / 10)
+        assert feature[values] == pixels[place]
+
+
+# ---- numbers in models
+
+
+SOURCE = QgsProcessingModelChildParameterSource
+
+
+def child(name, algorithm, **sources):
+    made = QgsProcessingModelChildAlgorithm(f"eoscale:{algorithm}")
+    made.setChildId(name)
+    for parameter, source in sources.items():
+        made.addParameterSources(parameter, [source])
+    if any(item.expression() for item in sources.values()):
+        # QGIS does not see in an expression which step comes first
+        made.setDependencies([QgsProcessingModelChildDependency("stats")])
+    return made
+
+
+def run_model(image, *children, zones=None):
+    """The path of the image that the last child makes."""
+    model = QgsProcessingModelAlgorithm("numbers", "tests")
+    inputs = {"INPUT": QgsProcessingParameterRasterLayer("INPUT")}
+    if zones is not None:
+        inputs["ZONES"] = QgsProcessingParameterVectorLayer("ZONES")
+    for name, definition in inputs.items():
+        model.addModelParameter(definition, QgsProcessingModelParameter(name))
+    output = QgsProcessingModelOutput("final", "final")
+    output.setChildId(children[-1].childId())
+    output.setChildOutputName("OUTPUT")
+    children[-1].setModelOutputs({"final": output})
+    for item in children:
+        model.addChildAlgorithm(item)
+    model.updateDestinationParameters()
+    model.initAlgorithm()
+    (name,) = (definition.name() for definition in model.destinationParameterDefinitions())
+    values = {"INPUT": image, name: TEMPORARY}
+    if zones is not None:
+        values["ZONES"] = zones
+    return processing.run(model, values)[name]
+
+
+INPUT = SOURCE.fromModelParameter("INPUT")
+
+
+def test_a_number_is_part_of_the_next_expression(real, image):
+    made = run_model(
+        image,
+        child("stats", "rasterstatistics", INPUT=INPUT),
+        child(
+            "above", "bandmath", INPUTS=INPUT,
+            EXPRESSIONS=SOURCE.fromExpression("'im1b1 - ' || @stats_MEAN"),
+        ),
+    )  # fmt: skip
+    pixels = read_pixels(image)
+    np.testing.assert_array_equal(read_pixels(made), pixels - pixels.mean(dtype=float))
+
+
+def test_a_number_is_the_next_parameter(real, image):
+    made = run_model(
+        image,
+        child("stats", "percentiles", INPUT=INPUT, PERCENTILES=SOURCE.fromStaticValue("10, 90")),
+        child(
+            "stretch", "stretch", INPUT=INPUT, METHOD=SOURCE.fromStaticValue("values"),
+            LOWER=SOURCE.fromChildOutput("stats", "LOWEST"),
+            UPPER=SOURCE.fromChildOutput("stats", "HIGHEST"),
+        ),
+    )  # fmt: skip
+    low, high = np.percentile(read_pixels(image).astype(float), (10, 90)).tolist()
+    expected = run(
+        "stretch", INPUT=image, METHOD="values", LOWER=low, UPPER=high, OUTPUT=TEMPORARY
+    )["OUTPUT"]
+    np.testing.assert_array_equal(read_pixels(made), read_pixels(expected))
+    default = run("stretch", INPUT=image, OUTPUT=TEMPORARY)["OUTPUT"]
+    assert (read_pixels(made) != read_pixels(default)).any()
+
+
+def test_polygons_and_their_numbers_in_a_model(real, image, zones):
+    made = run_model(
+        image,
+        child(
+            "stats", "rasterstatistics", INPUT=INPUT,
+            POLYGONS=SOURCE.fromModelParameter("ZONES"),
+        ),
+        child(
+            "above", "bandmath", INPUTS=INPUT,
+            EXPRESSIONS=SOURCE.fromExpression("'im1b1 * 0 + ' || @stats_VALID"),
+        ),
+        zones=zones,
+    )  # fmt: skip
+    assert (read_pixels(made) == 9 + 30 - 1).all()
+
+
+def test_every_number_can_be_used(real, image):
+    """Each is declared as a number output, and what a run gives is one that QGIS can hold."""
+    for name, kind in declarations().items():
+        for number, label in getattr(kind, "numbers", ()):
+            output = real.algorithm(name).outputDefinition(number.upper())
+            assert isinstance(output, QgsProcessingOutputNumber), (name, number)
+            assert output.description() == label
+
+
+def test_a_sum_beyond_integers_is_a_float(real, tmp_path):
+    path = str(tmp_path / "large.tif")
+    file = gdal.GetDriverByName("GTiff").Create(path, 4, 4, 1, gdal.GDT_Float64)
+    file.WriteArray(np.full((4, 4), 1e30))
+    file = None
+    found = run("rasterstatistics", INPUT=path)
+    assert found["SUM"] == pytest.approx(1.6e31)
+    assert math.isfinite(found["MEAN"])
