@@ -321,7 +321,10 @@ class EOContextManager(PipelineImages, Engine):
         """
         profile = self.profile(like)
         area = None if extent is None else area_of(profile, extent)
-        return self._layer(key).on_grid(profile, field=field, all_touched=all_touched, area=area)
+        return self._layer(key).on_grid(
+            profile, field=field, all_touched=all_touched, area=area,
+            cancelled=self._runs.observer.cancelled,
+        )  # fmt: skip
 
     # ---- inside
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,8 +89,13 @@ class Polygons:
             found[part.relative_to(window).slices] |= self._burnt(self.shapes[number], part)
         return found
 
+    @cached_property
+    def bounds(self) -> np.ndarray:
+        """The windows as an array: row, column, rows, columns of each."""
+        return np.array(self.windows, np.int64).reshape(-1, 4)
+
     def _near(self, window: Window) -> list[int]:
-        bounds = np.array(self.windows, np.int64).reshape(-1, 4)
+        bounds = self.bounds
         rows, cols = bounds[:, 0], bounds[:, 1]
         meets = (rows < window.end_row) & (rows + bounds[:, 2] > window.row)
         meets &= (cols < window.end_col) & (cols + bounds[:, 3] > window.col)

@@ -6,12 +6,12 @@ import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 from osgeo import gdal, ogr, osr
 
-from eoscale_engine.errors import InputError
+from eoscale_engine.errors import Cancelled, InputError
 from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Affine, Profile
 from eoscale_engine.raster_files.gdal_calls import call_gdal, reason
@@ -43,6 +43,7 @@ class PolygonLayer:
         field: str = "",
         all_touched: bool = False,
         area: Optional[Window] = None,
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> Polygons:
         """The polygons in pixel coordinates of an image, or of its part in a window.
 
@@ -54,12 +55,19 @@ class PolygonLayer:
             Where there is no such field, or where polygons cannot be reprojected.
         """
         area = area or Window(0, 0, profile.height, profile.width)
-        found, errors = call_gdal(self._read, profile, field, area, all_touched)
+        found, errors = call_gdal(self._read, profile, field, area, all_touched, cancelled)
         if found is None:
             raise InputError(f"The polygons '{self.label}' cannot be read: {reason(errors)}.")
         return found
 
-    def _read(self, profile: Profile, field: str, area: Window, all_touched: bool) -> Polygons:
+    def _read(
+        self,
+        profile: Profile,
+        field: str,
+        area: Window,
+        all_touched: bool,
+        cancelled: Callable[[], bool],
+    ) -> Polygons:
         source = gdal.OpenEx(self.path, gdal.OF_VECTOR)
         layer = source.GetLayer(0)
         names = [item.name for item in layer.schema]
@@ -70,12 +78,17 @@ class PolygonLayer:
                     + (", ".join(names) or "none") + "."
                 )  # fmt: skip
         transformation = self._transformation(layer.GetSpatialRef(), profile)
-        grid = profile.transform or Affine(1, 0, 0, 0, 1, 0)
-        ids, values, shapes, windows, repaired = [], [], [], [], 0
+        # without a geotransform an image lies below the origin, as QGIS draws it
+        grid = profile.transform or Affine(e=-1.0)
+        near = None if transformation is None else _bounds_of(profile, grid, transformation)
+        ids: list[int] = []
+        values, shapes, windows, repaired = [], [], [], 0
         for feature in layer:
+            if len(ids) % 1000 == 0 and cancelled():
+                raise Cancelled("Cancelled.")
             geometry, mended = _valid(feature.GetGeometryRef())
             if geometry is not None and transformation is not None:
-                self._reproject(geometry, transformation)
+                geometry = self._reprojected(geometry, transformation, near)
             shape, window = _on_pixels(geometry, grid, area, int(all_touched))
             ids.append(int(feature.GetField(self.id_field) if self.id_field else feature.GetFID()))
             values.append(feature.GetField(field) if field else None)
@@ -98,13 +111,49 @@ class PolygonLayer:
             reference.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
         return osr.CoordinateTransformation(own, wanted)
 
-    def _reproject(self, geometry: Any, transformation: Any) -> None:
-        failed = geometry.Transform(transformation) != ogr.OGRERR_NONE
-        if failed or not all(map(math.isfinite, geometry.GetEnvelope())):
-            raise InputError(
-                f"The polygons '{self.label}' cannot be reprojected to the image's CRS. Reproject "
-                "the layer beforehand, and look at those that lie far from the image."
-            )
+    def _reprojected(self, geometry: Any, transformation: Any, near: Any) -> Any:
+        """In the image's CRS; None where nothing of it lies near the image.
+
+        A projection may be undefined far from its place: what fails as a whole is cut first.
+        """
+        whole = geometry.Clone()
+        if _transformed(geometry, transformation):
+            return geometry
+        if near is not None:
+            part, _ = _valid(whole.Intersection(near))
+            if part is None or _transformed(part, transformation):
+                return part
+        raise InputError(
+            f"The polygons '{self.label}' cannot be reprojected to the image's CRS. Reproject "
+            "the layer beforehand, and look at those that lie far from the image."
+        )
+
+
+def _transformed(geometry: Any, transformation: Any) -> bool:
+    done = geometry.Transform(transformation) == ogr.OGRERR_NONE
+    return done and all(map(math.isfinite, geometry.GetEnvelope()))
+
+
+def _bounds_of(profile: Profile, grid: Affine, transformation: Any) -> Any:
+    """The image's bounds and a tenth more in the polygons' CRS; None where they are unknown."""
+    corners = [grid * (col, row) for col in (0, profile.width) for row in (0, profile.height)]
+    x, y = zip(*corners)
+    try:
+        bounds = transformation.GetInverse().TransformBounds(min(x), min(y), max(x), max(y), 21)
+    except (AttributeError, RuntimeError):  # not before GDAL 3.4
+        return None
+    left, bottom, right, top = bounds
+    if not all(map(math.isfinite, bounds)) or left >= right:  # across the antimeridian
+        return None
+    wide, high = (right - left) / 10, (top - bottom) / 10
+    ring = ogr.Geometry(ogr.wkbLinearRing)
+    for at_right, at_top in ((0, 0), (1, 0), (1, 1), (0, 1), (0, 0)):
+        ring.AddPoint_2D(
+            right + wide if at_right else left - wide, top + high if at_top else bottom - high
+        )
+    box = ogr.Geometry(ogr.wkbPolygon)
+    box.AddGeometry(ring)
+    return box
 
 
 def open_polygon_layer(path: str, label: str, id_field: str = "") -> PolygonLayer:

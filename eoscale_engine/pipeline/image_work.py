@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Optional
 
+import numpy as np
+
 from eoscale_engine.declaration import ImageFilter, Reduction
 from eoscale_engine.filters.pixel.copy import Copy
 from eoscale_engine.memory.images import Image
@@ -27,6 +29,9 @@ from eoscale_engine.tile_work.jobs import (
     name_of,
 )
 from eoscale_engine.tiling import CELL, Window, split, strip_shape
+
+TASK_BYTES = 64 * 1024 * 1024
+"""Most bytes that a task of a reduction reads from files where one piece has fewer."""
 
 
 @dataclass(frozen=True)
@@ -193,8 +198,15 @@ def reduce_images(
 def _task_cols(inputs: Inputs, area: Window) -> int:
     """Columns of a task: one piece, but all of them where a file's strips would be decoded anew."""
     files = [s for _, sources in inputs for s in sources if isinstance(s, RasterFile)]
-    wide = any(file.block_shape[1] > PIECE_COLS for file in files)
-    return max(PIECE_COLS, area.end_col) if wide else PIECE_COLS
+    if not any(file.block_shape[1] > PIECE_COLS for file in files):
+        return PIECE_COLS
+    piece = (
+        PIECE_COLS
+        * CELL
+        * sum(file.profile.count * np.dtype(file.profile.dtype).itemsize for file in files)
+    )
+    wanted = -(-area.end_col // PIECE_COLS)
+    return max(1, min(TASK_BYTES // piece, wanted)) * PIECE_COLS
 
 
 def _by_place(windows: Sequence[Window]) -> dict[Window, list[Window]]:

@@ -226,10 +226,13 @@ class ConfusionMatrix(Procedure):
             tuple(tuple(map(float, found.row(value))) for value in classes) if few else (),
             logarithmic=True, shows_values=True,
         )  # fmt: skip
-        return Summary(
-            self.label, (Table("Confusion matrix", columns, tuple(rows)),), numbers,
-            (chart,) if few and classes else (), tuple(notes),
-        )  # fmt: skip
+        measures = tuple((label, numbers[name]) for name, label in self.numbers)
+        tables = (
+            Table("Confusion matrix", columns, tuple(rows)),
+            Table("Accuracy", ("measure", "value"), measures),
+        )
+        charts = (chart,) if few and classes else ()
+        return Summary(self.label, tables, numbers, charts, tuple(notes))
 
 
 def _plain(value: Any) -> Any:

@@ -139,6 +139,12 @@ class Histogram(Procedure):
 
     def validate(self) -> None:
         """Refuse a missing width, edges out of order and bounds that enclose nothing."""
+        for name, given in (("width", self.width), ("edges", self.edges)):
+            if given and self.binning != name:
+                raise InputError(
+                    f"Histogram: bins are made by '{self.binning}', but '{name}' is given. Choose "
+                    f"bins by {name}, or leave it empty."
+                )
         if self.binning == "edges":
             self._check_edges()
         if self.binning == "width" and not (self.width and math.isfinite(self.width)):
@@ -179,6 +185,10 @@ class Histogram(Procedure):
         scaled = any((band.scale, band.offset) != (1, 0) for band in profile.bands)
         return np.dtype(profile.dtype).kind in "iu" and (self.raw or not scaled)
 
+    def reads_once(self, inputs: Sequence[Profile]) -> bool:
+        """Bounds that are given need not be looked for."""
+        return self.binning == "edges" or None not in (self.lower, self.upper)
+
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
         """Find the bounds that are not given, then count."""
         profile = engine.profile(images["INPUT"][0])
@@ -208,11 +218,12 @@ class Histogram(Procedure):
 
     def _layout(self, limits: Optional[Bounds], in_integers: bool) -> tuple[float, float, int]:
         """First edge, last edge and number of bins, for the values' range (None: no value)."""
-        smallest, largest = limits or (0.0, 1.0)
+        step = self.width if self.binning == "width" and self.width else 1.0
+        smallest, largest = limits or (0.0, step)
         if limits is None:
             # Whichever bound is given, the other one only has to make sense with it.
-            smallest = smallest if self.upper is None else min(smallest, self.upper - 1)
-            largest = largest if self.lower is None else max(largest, self.lower + 1)
+            smallest = smallest if self.upper is None else self.upper - step
+            largest = largest if self.lower is None else self.lower + step
         lower = smallest if self.lower is None else self.lower
         upper = largest if self.upper is None else self.upper
         if lower > upper:

@@ -15,6 +15,7 @@ from eoscale_engine.procedures.otsu_counts import Counting, ValueCounts
 from eoscale_engine.procedures.value_bounds import check_bounds
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.histogram import MAXIMUM_BINS
+from eoscale_engine.reductions.key_counts import Counts, KeyCounts
 from eoscale_engine.reductions.statistics import scale_notes
 from eoscale_engine.styles import Classes, Style
 
@@ -127,7 +128,8 @@ class OtsuThreshold(Procedure):
         if self.output:
             every = limits if self.per_band else limits * profile.count
             made = engine.filter(ThresholdClasses(tuple(every), self.raw), images)
-        return made, self._summary(profile, counted, parts, limits)
+        pixels = engine.reduce(KeyCounts(), {"INPUT": images["INPUT"]})
+        return made, self._summary(profile, counted, parts, limits, pixels)
 
     def _summary(
         self,
@@ -135,6 +137,7 @@ class OtsuThreshold(Procedure):
         counted: Sequence[ValueCounts],
         parts: Sequence[Optional[Parted]],
         limits: Sequence[Sequence[float]],
+        pixels: Sequence[Counts],
     ) -> Summary:
         names: list[tuple[Any, str]] = [(None, "all bands")]
         if self.per_band:
@@ -147,8 +150,8 @@ class OtsuThreshold(Procedure):
             for place in range(self.classes):
                 values: tuple[Any, ...] = (0 if not total else None, None, None)
                 if part is not None:
-                    pixels = part.pixels[place]
-                    values = (pixels, pixels / total, part.means[place])
+                    count = part.pixels[place]
+                    values = (count, count / total, part.means[place])
                 end = ends[place] if place < len(ends) else None
                 classes.append((*name, place + 1, end, *values))
         columns = ("band", "name", "pixels", *map(_name, range(1, self.classes)), "eta")
@@ -161,6 +164,14 @@ class OtsuThreshold(Procedure):
                     "Classes",
                     ("band", "name", "class", "threshold", "pixels", "share", "mean"),
                     tuple(classes),
+                ),
+                Table(
+                    "Pixels",
+                    ("band", "name", "valid", "invalid"),
+                    tuple(
+                        (number, band.name, one.valid, one.invalid)
+                        for number, band, one in zip(profile.band_numbers, profile.bands, pixels)
+                    ),
                 ),
             ),
             {name: first.get(name.lower()) for name, _ in self.numbers},

@@ -27,6 +27,7 @@ from eoscale_engine.procedures.selection import (
     selection_notes,
 )
 from eoscale_engine.profile import Profile
+from eoscale_engine.reductions.key_counts import KeyCounts
 from eoscale_engine.reductions.percentiles import exact_percentiles
 from eoscale_engine.reductions.statistics import scale_notes
 
@@ -43,6 +44,11 @@ def check_percentiles(owner: str, percentiles: Sequence[float]) -> None:
     for share in percentiles:
         if not 0 <= share <= 100:
             raise InputError(f"{owner}: {share:g} is not between 0 and 100 percent.")
+
+
+def column_of(percentile: float) -> str:
+    """The name of a percentile's column."""
+    return "median" if percentile == 50 else f"p{percentile:.12g}"
 
 
 @dataclass(frozen=True)
@@ -100,12 +106,19 @@ class Percentiles(Procedure):
             raise InputError("Percentiles: give percentages, such as 2, 50, 98.")
         check_percentiles(self.label, self.percentiles)
 
+    def reads_once(self, inputs: Sequence[Profile]) -> bool:
+        """Counts of small integers hold all."""
+        return np.dtype(inputs[0].dtype).itemsize <= 2
+
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
         """Count, and list by band."""
         profile = engine.profile(images["INPUT"][0])
         asked = sorted(set(self.percentiles))
         within = selection(images, engine, self.all_touched)
-        found = exact_percentiles(engine, images, [*asked, 50.0], raw=self.raw, within=within)
+        counts = engine.reduce(KeyCounts(), {"INPUT": images["INPUT"]}, within=within)
+        found = exact_percentiles(
+            engine, images, [*asked, 50.0], raw=self.raw, within=within, counts=counts
+        )
         values: list[list[Optional[float]]] = [
             [None if value != value else value for value in row] for row in found.tolist()
         ]
@@ -113,13 +126,21 @@ class Percentiles(Procedure):
             (number, band.name, "" if self.raw else band.unit, *row[:-1])
             for number, band, row in zip(profile.band_numbers, profile.bands, values)
         )
-        columns = ("band", "name", "unit", *(f"p{share:.12g}" for share in asked))
+        pixels = Table(
+            "Pixels",
+            ("band", "name", "valid", "invalid"),
+            tuple(
+                (number, band.name, one.valid, one.invalid)
+                for number, band, one in zip(profile.band_numbers, profile.bands, counts)
+            ),
+        )
+        columns = ("band", "name", "unit", *map(column_of, asked))
         notes = [*scale_notes(profile, self.raw), *selection_notes(within)]
         if any(row[-1] is None for row in values):
             notes.append("A band without a valid pixel has no values.")
         return Summary(
             self.label,
-            (Table("Percentiles", columns, rows),),
+            (Table("Percentiles", columns, rows), pixels),
             {"LOWEST": values[0][0], "MEDIAN": values[0][-1], "HIGHEST": values[0][-2]},
             (self._chart(profile, asked, found[:, :-1]),),
             tuple(notes),

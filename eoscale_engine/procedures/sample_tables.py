@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eoscale_engine.declaration import Chart, Table
+from eoscale_engine.procedures.unique_values import category
 from eoscale_engine.profile import Affine, Band, Profile
 from eoscale_engine.reductions.sampling import Stratum
 from eoscale_engine.reductions.statistics import physical
@@ -93,19 +94,14 @@ def points_table(
     return Table("Points", names, tuple(zip(*lists)))
 
 
-def strata_table(sample: Sample, names: Sequence[str]) -> Table:
+def strata_table(sample: Sample, band: Band) -> Table:
     """Pixels and points of each class, and its name where the image has some."""
     whole = sum(sample.counts.values())
     rows = tuple(
-        (stratum, _category(stratum, names), pixels, pixels / whole, points)
+        (stratum, category(band, stratum), pixels, pixels / whole, points)
         for (stratum, pixels), points in zip(sample.counts.items(), sample.found)
     )
-    return Table("Strata", ("stratum", "name", "pixels", "share", "points"), rows)
-
-
-def _category(stratum: Any, names: Sequence[str]) -> str:
-    named = 0 <= stratum < len(names) and stratum == int(stratum)
-    return names[int(stratum)] if named else ""
+    return Table("Strata", ("stratum", "name", "count", "share", "points"), rows)
 
 
 def sample_charts(

@@ -103,7 +103,7 @@ class SamplePixels(Procedure):
     )
     numbers: ClassVar[tuple[tuple[str, str], ...]] = (
         ("POINTS", "Number of points"),
-        ("STRATA", "Number of classes with points; 0 without strata"),
+        ("CLASSES", "Number of classes with points; 0 without strata"),
     )
 
     count: int = parameter(
@@ -144,8 +144,7 @@ class SamplePixels(Procedure):
         stratified = classes is not None
         tables = [points_table(sample, columns, profiles[0], stratified=stratified)]
         if classes is not None:
-            names = classes.bands[self.strata_band - 1].categories
-            tables.append(strata_table(sample, names))
+            tables.append(strata_table(sample, classes.bands[self.strata_band - 1]))
         what = ("column", "image", "band", "name", "unit")
         listed = tuple((c.name, c.image, c.band, c.label, c.unit) for c in columns)
         tables.append(Table("Columns", what, listed))
@@ -153,7 +152,7 @@ class SamplePixels(Procedure):
         return Summary(
             self.label,
             tuple(tables),
-            {"POINTS": sum(found), "STRATA": sum(map(bool, found)) if stratified else 0},
+            {"POINTS": sum(found), "CLASSES": sum(map(bool, found)) if stratified else 0},
             sample_charts(sample, columns, stratified=stratified),
             (*self._notes(sample, profiles), *selection_notes(within)),
         )

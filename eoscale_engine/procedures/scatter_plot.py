@@ -179,6 +179,10 @@ class ScatterPlot(Procedure):
             return self.second_band
         return self.band % profile.count + 1 if alone else self.band
 
+    def reads_once(self, inputs: Sequence[Profile]) -> bool:
+        """Bounds that are given need not be looked for."""
+        return None not in (*self._bounds[0], *self._bounds[1])
+
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
         """Find the bounds that are not given, then count."""
         pair = {role: images[role] for role in ("INPUT", "SECOND") if images.get(role)}

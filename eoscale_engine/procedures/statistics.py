@@ -20,7 +20,7 @@ from eoscale_engine.declaration import (
     image,
     parameter,
 )
-from eoscale_engine.procedures.percentiles import check_percentiles
+from eoscale_engine.procedures.percentiles import check_percentiles, column_of
 from eoscale_engine.procedures.selection import (
     ALL_TOUCHED,
     MASK,
@@ -155,7 +155,7 @@ class RasterStatistics(Procedure):
             found = exact_percentiles(
                 engine, images, asked, raw=self.raw, within=within, counts=counts
             )
-            columns += tuple("median" if p == 50 else f"p{p:.12g}" for p in asked)
+            columns += tuple(map(column_of, asked))
             rows = [(*row, *map(_number, more)) for row, more in zip(rows, found.tolist())]
         if self.distinct:
             several = [band.digits.size for band in counts]
@@ -234,6 +234,9 @@ def _shape(found: Moments, scale: float) -> tuple[Optional[float], ...]:
         return 0.0, None, None
     variance = found.squares / found.finite
     deviation = math.sqrt(variance)
+    # one finite value beside infinite ones: what is left is the rounding of its mean
+    if found.infinite and deviation <= 1e-14 * abs(found.total / found.finite):
+        return 0.0, None, None
     spread = _number(deviation * abs(scale))
     if not (variance * variance and math.isfinite(variance) and scale):
         return spread, None, None

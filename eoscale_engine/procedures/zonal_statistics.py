@@ -21,9 +21,11 @@ from eoscale_engine.declaration import (
     polygons,
 )
 from eoscale_engine.errors import InputError
+from eoscale_engine.procedures.percentiles import check_percentiles, column_of
+from eoscale_engine.procedures.selection import ALL_TOUCHED
 from eoscale_engine.procedures.zonal_statistics_scattered import scattered_zones
 from eoscale_engine.profile import Band, Profile
-from eoscale_engine.reductions.areas import AREA_UNIT, UNITS, area_note, row_areas
+from eoscale_engine.reductions.areas import AREA_UNIT, UNITS, area_note, differing, row_areas
 from eoscale_engine.reductions.statistics import scale_notes
 from eoscale_engine.reductions.zones import Zones, ZonesFound
 from eoscale_engine.reductions.zones_windows import (
@@ -96,10 +98,10 @@ class ZonalStatistics(Procedure):
     one_of: ClassVar[tuple[str, ...]] = ("ZONES", "POLYGONS")
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {},
-        {"zone_band": 2, "percentiles": (0, 12.5, 100), "values": True, "raw": True},
+        {"zone_band": 2, "percentiles": (0, 12.5, 100), "frequencies": True, "raw": True},
     )
     numbers: ClassVar[tuple[tuple[str, str], ...]] = (
-        ("ZONES", "Number of zones"),
+        ("ZONE_COUNT", "Number of zones"),
         ("EMPTY", "Number of zones without a valid pixel"),
     )
     table_geometry: ClassVar[str] = "polygons"
@@ -107,23 +109,19 @@ class ZonalStatistics(Procedure):
     zone_band: int = parameter(
         1, kind="band", role="ZONES", label="Band of the zone image", help="Counted from 1"
     )
-    all_touched: bool = parameter(
-        False,
-        label="All touched pixels",
-        help="Pixels that a polygon touches belong to it, not only those whose centre lies in it",
-    )
-    percentiles: tuple[float, ...] = parameter(
+    percentiles: Optional[tuple[float, ...]] = parameter(
         (50.0,),
         kind="numbers",
         help="0 to 100, separated by commas; 50 is the median. Empty for none.",
     )
-    values: bool = parameter(
+    frequencies: bool = parameter(
         False,
         label="Majority, minority, variety",
         help="Most and least frequent value, and number of different ones",
     )
     prefix: str = parameter("", help="What the names of all columns but 'zone' begin with")
-    area_unit: str = parameter(**AREA_UNIT, advanced=True)
+    area_unit: str = parameter(**AREA_UNIT)
+    all_touched: bool = parameter(**ALL_TOUCHED)
     raw: bool = parameter(
         False,
         label="Pixels as stored",
@@ -133,11 +131,9 @@ class ZonalStatistics(Procedure):
 
     def validate(self) -> None:
         """Refuse what is no percentage."""
-        if len(self.percentiles) > MOST_PERCENTILES:
+        if len(self.percentiles or ()) > MOST_PERCENTILES:
             raise InputError(f"{self.label}: give at most {MOST_PERCENTILES} percentages.")
-        for share in self.percentiles:
-            if not 0 <= share <= 100:
-                raise InputError(f"{self.label}: {share:g} is not between 0 and 100 percent.")
+        check_percentiles(self.label, self.percentiles or ())
 
     def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
         """Refuse zones that are no whole numbers."""
@@ -156,7 +152,7 @@ class ZonalStatistics(Procedure):
     @property
     def asked(self) -> Asked:
         """What is asked of each zone's values."""
-        return Asked(tuple(sorted(set(self.percentiles))), self.values, self.raw)
+        return Asked(tuple(sorted(set(self.percentiles or ()))), self.frequencies, self.raw)
 
 
 def statistics_of_zones(
@@ -165,7 +161,7 @@ def statistics_of_zones(
     """The summary, with zones in windows up to this side taken at once; -1 for none of them."""
     profile = engine.profile(images["INPUT"][0])
     areas = row_areas(profile)
-    varying = areas if areas is not None and areas.min() != areas.max() else None
+    varying = differing(areas)
     zones, windows = _zones(asked, images, engine, varying)
     roles = {role: images.get(role, ()) for role in ("INPUT", "ZONES")}
     compact: dict[Window, list[int]] = {}
@@ -212,8 +208,8 @@ def _zones(
 def _columns(asked: ZonalStatistics, profile: Profile) -> tuple[str, ...]:
     shares = asked.asked.percentiles
     names = ["count", "invalid", *MOMENTS]
-    names += ["median" if share == 50 else f"p{share:.12g}" for share in shares]
-    names += MODES if asked.values else ()
+    names += map(column_of, shares)
+    names += MODES if asked.frequencies else ()
     numbers = [f"b{number}_" for number in profile.band_numbers] if profile.count > 1 else [""]
     each = [number + name for number in numbers for name in names]
     return ("zone", *(asked.prefix + name for name in ("pixels", "area", *each)))
@@ -249,11 +245,18 @@ def _summary(
             for value in _band_values(asked.asked, found, band)
         ]
         rows.append((name, zone.pixels, None if areas is None else area / unit, *values))
+    pixels = tuple(
+        (number, band.name, *(sum(zone.bands[place].moments[n] for zone in listed) for n in (0, 1)))
+        for place, (number, band) in enumerate(zip(profile.band_numbers, profile.bands))
+    )
     empty = sum(not any(band.moments.valid for band in zone.bands) for zone in listed)
     return Summary(
         asked.label,
-        (Table("Zones", _columns(asked, profile), tuple(rows)),),
-        {"ZONES": len(listed), "EMPTY": empty},
+        (
+            Table("Zones", _columns(asked, profile), tuple(rows)),
+            Table("Pixels of all zones", ("band", "name", "valid", "invalid"), pixels),
+        ),
+        {"ZONE_COUNT": len(listed), "EMPTY": empty},
         (_chart(asked, profile, names, listed),) if len(listed) > empty else (),
         (*_notes(asked, profile, zones, listed, empty), area_note(profile, asked.area_unit)),
     )

@@ -89,9 +89,10 @@ def _filled(blocks: Blocks, band: int) -> Filled:
     invalid = blocks.size - pixels.size
     if not pixels.size:
         return Filled(0, invalid, 0, np.empty(0, np.uint32))
-    digits = _highest(pixels).astype(np.intp).ravel()
+    digits = _highest(pixels)
     start = int(digits.min())
-    return Filled(pixels.size, invalid, start, np.bincount(digits)[start:].astype(np.uint32))
+    counts = np.bincount(digits.ravel().astype(np.intp))
+    return Filled(pixels.size, invalid, start, counts[start:].astype(np.uint32))
 
 
 def _highest(pixels: np.ndarray) -> np.ndarray:

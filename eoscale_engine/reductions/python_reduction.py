@@ -52,6 +52,9 @@ class PythonReduction(Reduction):
     that they take. Where the merge function is not associative, as sums of floats are not, it
     does depend on these pieces, and so on the corner of an extent.
 
+    What the map function returns is kept for all pieces until they are merged, so let it be small:
+    an image of 10000 x 10000 pixels has 400 pieces.
+
     Nodata is the functions' own business: compare with `input_profiles[0]["nodata"]`.
     NaN becomes "no data" in the table, arrays become lists, and arrays of numbers are plotted.
     An error names function, file and line. The file runs with your rights: choose only files that
@@ -178,6 +181,9 @@ class PythonReduction(Reduction):
         )
 
 
+_INFINITE = ("Infinity", "-Infinity")
+
+
 def _plain(value: Any, label: str) -> Any:
     """Numbers, text, None, or lists of them; NaN is None."""
     if hasattr(value, "tolist"):
@@ -208,7 +214,8 @@ def _charts(label: str, value: Any) -> list[Chart]:
     """A list of numbers by their places."""
     if not isinstance(value, list) or len(value) < 2:
         return []
-    if not all(item is None or isinstance(item, (int, float)) for item in value):
+    if not all(i is None or i in _INFINITE or isinstance(i, (int, float)) for i in value):
         return []
-    heights = tuple(math.nan if item is None else float(item) for item in value)
+    # what is not finite leaves a gap
+    heights = tuple(math.nan if i is None or i in _INFINITE else float(i) for i in value)
     return [Chart(label, "Place", label, ((label, tuple(map(float, range(len(value)))), heights),))]

@@ -172,7 +172,8 @@ class PixelDraw(Reduction):
         for stratum, count in second[0].counts.items():
             counts[stratum] = counts.get(stratum, 0) + count
         _check_strata(len(counts))
-        first.extend(second)
+        # counted in the first one: the counts of all cells would fill the memory
+        first.extend(drawn._replace(counts={}) for drawn in second)
         return first
 
     def finish(self, merged: list[Drawn], inputs: Sequence[Profile]) -> Drawn:

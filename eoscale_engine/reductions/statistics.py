@@ -99,8 +99,9 @@ def valid_chunks(block: Block, band: int) -> Iterator[np.ndarray]:
     valid = None if block.valid is None else block.valid[band]
     for row in range(0, pixels.shape[0], CHUNK_ROWS):
         values = pixels[row : row + CHUNK_ROWS]
-        if valid is not None:
-            values = values[valid[row : row + CHUNK_ROWS]]
+        where = None if valid is None else valid[row : row + CHUNK_ROWS]
+        if where is not None and not where.all():
+            values = values[where]
         if values.size:
             yield values
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Optional
 
@@ -19,6 +19,9 @@ INPUTS = (image("INPUT"), image("ZONES", optional=True, band_choice=False))
 
 MOST_ZONES = 1_000_000
 """More different values than this are no zones: an image of measurements given by mistake."""
+
+MOST_PIXELS = 1 << 21
+"""Of a window, in all of its zones, that are gathered at a time."""
 
 _TABLE = 1 << 18
 """Zone values so far apart are looked up in a table, faster than by a search."""
@@ -65,20 +68,26 @@ class Zones:
     def __len__(self) -> int:
         return len(self.values) if self.polygons is None else len(self.polygons)
 
-    def members(self, blocks: Blocks, numbers: np.ndarray) -> Members:
-        """The pixels of the zones with these numbers, ascending, in one window."""
+    def members(self, blocks: Blocks, numbers: np.ndarray) -> Iterator[Members]:
+        """The pixels of the zones with these numbers, ascending, in one window.
+
+        So many zones at a time as fit in memory: polygons may lie on top of each other.
+        """
         if self.polygons is None:
-            return self._of_values(blocks, numbers)
-        bounds = np.array([self.polygons.windows[number] for number in numbers]).reshape(-1, 4)
-        core = blocks.core
+            yield self._of_values(blocks, numbers)
+            return
+        core, bounds = blocks.core, self.polygons.bounds[numbers]
         near = (bounds[:, 0] < core.end_row) & (bounds[:, 0] + bounds[:, 2] > core.row)
         near &= (bounds[:, 1] < core.end_col) & (bounds[:, 1] + bounds[:, 3] > core.col)
-        if not near.any():  # no numbers would mean all of them
-            return Members(np.empty(0, np.uint16), np.empty(0, np.int64))
-        groups = self.polygons.groups(core, numbers[near].tolist())
-        zones = np.searchsorted(numbers, groups.numbers).astype(np.uint16)
-        sizes = np.diff(groups.starts, append=groups.places.size)
-        return Members(np.repeat(zones, sizes), groups.places)
+        chosen = numbers[near].tolist()
+        if not chosen:  # no numbers would mean all of them
+            yield Members(np.empty(0, np.uint16), np.empty(0, np.int64))
+        step = max(1, MOST_PIXELS // (core.rows * core.cols))
+        for start in range(0, len(chosen), step):
+            groups = self.polygons.groups(core, chosen[start : start + step])
+            zones = np.searchsorted(numbers, groups.numbers).astype(np.uint16)
+            sizes = np.diff(groups.starts, append=groups.places.size)
+            yield Members(np.repeat(zones, sizes), groups.places)
 
     def places(self, blocks: Blocks, number: int) -> np.ndarray:
         """The pixels of one zone in a window: indices in row order, ascending."""

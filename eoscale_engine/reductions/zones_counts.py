@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from eoscale_engine.declaration import Blocks, Input, Reduction, parameter
 from eoscale_engine.errors import InputError
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.keys import ordered_keys
-from eoscale_engine.reductions.zones import INPUTS, starts_of
+from eoscale_engine.reductions.zones import INPUTS, Members, starts_of
 from eoscale_engine.reductions.zones_moments import valid_values
 
 MOST_VALUES = 250_000
@@ -49,7 +50,10 @@ class ZoneBins(Reduction):
 
     def map(self, blocks: Blocks) -> list[np.ndarray]:
         """The counts of one cell."""
-        members = self.zones.members(blocks, self.chosen)
+        parts = self.zones.members(blocks, self.chosen)
+        return reduce(self.merge, (self._of(blocks, members) for members in parts))
+
+    def _of(self, blocks: Blocks, members: Members) -> list[np.ndarray]:
         return [
             self._counted(intervals, *valid_values(blocks[0], band, members))
             for band, intervals in self.bands.items()
@@ -100,7 +104,10 @@ class ZoneValues(Reduction):
 
     def map(self, blocks: Blocks) -> ValueCounts:
         """The counts of one cell."""
-        members = self.zones.members(blocks, self.chosen)
+        parts = self.zones.members(blocks, self.chosen)
+        return reduce(self.merge, (self._of(blocks, members) for members in parts))
+
+    def _of(self, blocks: Blocks, members: Members) -> ValueCounts:
         zones, values = valid_values(blocks[0], self.band, members)
         if values.dtype.kind == "f":
             values = values + values.dtype.type(0)  # -0.0 is 0.0

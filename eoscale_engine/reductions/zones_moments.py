@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -61,7 +62,10 @@ class ZoneMoments(Reduction):
 
     def map(self, blocks: Blocks) -> ZonesPartial:
         """The zones' pixels in one cell."""
-        members = by_zone(self.zones.members(blocks, self.chosen))
+        parts = self.zones.members(blocks, self.chosen)
+        return reduce(self.merge, (self._of(blocks, by_zone(members)) for members in parts))
+
+    def _of(self, blocks: Blocks, members: Members) -> ZonesPartial:
         starts = starts_of(members.zones)
         pixels = np.diff(starts, append=members.zones.size)
         areas = np.zeros(starts.size)

@@ -45,11 +45,14 @@ def number(value: Any) -> Any:
 def kinds_of(table: Mapping[str, Any]) -> list[Any]:
     """The type of each column (integers, numbers or text), by the values that it holds."""
     kinds = []
-    for place in range(len(table["columns"])):
+    for place, column in enumerate(table["columns"]):
         values = [row[place] for row in table["rows"] if row[place] is not None]
         if values and all(map(_is_integer, values)):
             kinds.append(INTEGER)
-        elif values and all(isinstance(number(value), (int, float)) for value in values):
+        # without any value it is a number: text is "" where there is none
+        elif all(isinstance(number(value), (int, float)) for value in values) and (
+            values or column not in ("name", "unit")
+        ):
             kinds.append(NUMBER)
         else:
             kinds.append(TEXT)

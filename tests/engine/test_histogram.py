@@ -294,4 +294,6 @@ def test_wrong_edges(edges: Any) -> None:
 def test_edges_take_no_bounds() -> None:
     with pytest.raises(InputError, match="bounds empty"):
         Histogram(binning="edges", edges=(1, 2), lower=0)
-    assert Histogram(edges=(2, 1)).binning == "automatic"  # of no interest there
+    for given in ({"edges": (1, 2)}, {"width": 2.0}):
+        with pytest.raises(InputError, match="bins are made by 'automatic'"):
+            Histogram(**given)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from osgeo import gdal, ogr, osr
 
-from eoscale_engine.context import EOContextManager
+from eoscale_engine.context import EOContextManager, Observer
 from eoscale_engine.declaration import Blocks, Reduction, Within
-from eoscale_engine.errors import GridError, InputError
+from eoscale_engine.errors import Cancelled, GridError, InputError
 from eoscale_engine.profile import CRS
 from eoscale_engine.tiling import Window
 
@@ -206,15 +206,38 @@ def test_what_is_no_layer_of_polygons_is_refused(
         context.polygons(key, key)
 
 
-def test_polygons_that_cannot_be_reprojected_are_refused(
+def test_polygons_that_have_no_place_in_the_image_s_crs_lie_outside(
     context: EOContextManager, key: str, tmp_path: Path
 ) -> None:
-    ring = [[0.0, 95.0], [10.0, 95.0], [10.0, 91.0], [0.0, 95.0]]
-    geometry = {"type": "Polygon", "coordinates": [ring]}
-    path = write(tmp_path / "zones.geojson", [geometry], 4326)
-    layer = context.open_polygons(path, label="fields")
-    with pytest.raises(InputError, match="'fields' cannot be reprojected"):
-        context.polygons(layer, key)
+    beyond = [[0.0, 95.0], [10.0, 95.0], [10.0, 91.0], [0.0, 95.0]]
+    # from the image to where its projection is not defined
+    world = [[-170.0, -80.0], [170.0, -80.0], [170.0, 80.0], [-170.0, 80.0], [-170.0, -80.0]]
+    geometries = [{"type": "Polygon", "coordinates": [ring]} for ring in (beyond, world)]
+    path = write(tmp_path / "zones.geojson", geometries, 4326)
+    found = context.polygons(context.open_polygons(path), key)
+    whole = Window(0, 0, ROWS, COLS)
+    assert not found.shapes[0]
+    assert found.groups(whole).numbers.tolist() == [1]
+    assert found.inside(whole).all()
+
+
+def test_an_image_without_a_geotransform_lies_below_the_origin(
+    context: EOContextManager, tmp_path: Path
+) -> None:
+    key = context.create_image({"count": 1, "height": 30, "width": 40, "dtype": "uint8"})
+    ring = [[10, -10], [20, -10], [20, -15], [10, -15], [10, -10]]
+    path = write(tmp_path / "zones.geojson", [{"type": "Polygon", "coordinates": [ring]}])
+    found = context.polygons(context.open_polygons(path), key)
+    assert found.windows == (Window(10, 10, 5, 10),)
+
+
+def test_reading_polygons_can_be_cancelled(tmp_path: Path) -> None:
+    path = write(tmp_path / "zones.geojson", GEOMETRIES)
+    with EOContextManager(inline=True, observer=Observer(cancelled=lambda: True)) as stopped:
+        made = stopped.create_image({"count": 1, "height": 3, "width": 4, "dtype": "uint8"})
+        layer = stopped.open_polygons(path)
+        with pytest.raises(Cancelled):
+            stopped.polygons(layer, made)
 
 
 def test_identifiers_come_from_a_field(context: EOContextManager, key: str, tmp_path: Path) -> None:

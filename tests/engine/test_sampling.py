@@ -147,7 +147,7 @@ def test_lowest_numbers_of_many_cells_win() -> None:
         assert (place, x, y) == (point, 101 + 2 * col, 898.5 - 3 * row)
         assert (one, two) == tuple(image[:, row, col].tolist())
         assert type(one) is int
-    assert made.numbers == {"POINTS": 500, "STRATA": 0}
+    assert made.numbers == {"POINTS": 500, "CLASSES": 0}
     heights = made.charts[0].series[0][2]
     assert sum(heights) == 500
 
@@ -176,7 +176,7 @@ def test_valid_in_all_images_strata_and_mask() -> None:
         assert places(made) == lowest(where, 300, 0)
         assert made.tables[1].rows == ((5, "", int(where.sum()), 1.0, 300),)
         assert made.tables[0].columns[5:] == ("stratum", "im1b1", "im1b2", "im2b1")
-    assert made.numbers == {"POINTS": 300, "STRATA": 1}
+    assert made.numbers == {"POINTS": 300, "CLASSES": 1}
     assert "mask" in " ".join(made.notes)
 
 
@@ -236,7 +236,7 @@ def test_each_class_has_its_own_lowest_numbers(dtype: str) -> None:
         assert drawn == lowest(strata == value, 60, 0)
         assert told == (value, "", count, count / strata.size, 60)
         assert type(told[0]) is type(value)
-    assert made.numbers == {"POINTS": 480, "STRATA": 8}
+    assert made.numbers == {"POINTS": 480, "CLASSES": 8}
 
 
 def test_in_proportion() -> None:
@@ -247,7 +247,7 @@ def test_in_proportion() -> None:
     )
     # of 8697, 1000, 300 and 3 pixels: 86.97, 10, 3 and 0.03 points
     assert [row[-1] for row in made.tables[1].rows] == [87, 10, 3, 0]
-    assert made.numbers == {"POINTS": 100, "STRATA": 3}
+    assert made.numbers == {"POINTS": 100, "CLASSES": 3}
     assert made.notes == ("Classes too small to get any of 100 points: 3.",)
     for value, count in ((0, 87), (1, 10), (2, 3)):
         drawn = [(row[3], row[4]) for row in made.tables[0].rows if row[5] == value]
@@ -349,7 +349,7 @@ def test_no_valid_pixel() -> None:
         for allocation in ("equal", "proportional"):
             made = run(SamplePixels(10, allocation=allocation), **images)
             assert made.tables[0].rows == ()
-            assert made.numbers == {"POINTS": 0, "STRATA": 0}
+            assert made.numbers == {"POINTS": 0, "CLASSES": 0}
             assert made.charts == ()
             assert "There is no pixel to draw from" in made.notes[0]
 

@@ -40,7 +40,8 @@ RINGS: list[Any] = [
 
 
 def layer(tmp_path: Path, rings: Sequence[Any] = RINGS) -> str:
-    """A GeoJSON file of polygons, x in columns and y in rows."""
+    """A GeoJSON file of polygons, given in columns and rows: y grows upwards."""
+    rings = [[[(x, -y) for x, y in ring] for ring in several] for several in rings]
     features = [
         {
             "type": "Feature", "id": number * 10, "properties": {},
@@ -58,7 +59,7 @@ def masks(path: str, shape: tuple[int, ...], touched: bool = False) -> dict[int,
     found = {}
     for feature in (source := ogr.Open(path)).GetLayer(0):
         whole = gdal.GetDriverByName("MEM").Create("", shape[-1], shape[-2], 1, gdal.GDT_Byte)
-        whole.SetGeoTransform((0, 1, 0, 0, 0, 1))
+        whole.SetGeoTransform((0, 1, 0, 0, 0, -1))
         single = ogr.GetDriverByName("Memory").CreateDataSource("")
         one = single.CreateLayer("")
         copy = ogr.Feature(one.GetLayerDefn())
@@ -150,7 +151,7 @@ def way(request: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
-FULL = ZonalStatistics(percentiles=SHARES, values=True)
+FULL = ZonalStatistics(percentiles=SHARES, frequencies=True)
 
 
 def zone_image(shape: tuple[int, int], dtype: str = "int32", seed: int = 5) -> Image:
@@ -230,7 +231,7 @@ def test_both_ways_agree_to_the_last_bit(
 @pytest.mark.usefixtures("way")
 def test_all_touched(tmp_path: Path) -> None:
     picture, path = image(np.arange(2337, dtype="int32").reshape(1, 41, 57)), layer(tmp_path)
-    touching = ZonalStatistics(all_touched=True, percentiles=SHARES, values=True)
+    touching = ZonalStatistics(all_touched=True, percentiles=SHARES, frequencies=True)
     found = rows(run(touching, picture, path))
     plain = rows(run(FULL, picture, path))
     for name, zone in masks(path, picture.pixels.shape, touched=True).items():
@@ -270,7 +271,9 @@ def test_infinities_and_zeros_of_either_sign() -> None:
     inf = np.inf
     pixels = np.array([[[-inf, 1, 2, inf], [inf, inf, 0.0, -0.0], [-0.0, 0.0, -0.0, 7]]], "float32")
     zones = image(np.array([[[1, 1, 1, 1], [2, 2, 3, 3], [3, 3, 3, 4]]], "uint8"))
-    found = rows(run(ZonalStatistics(percentiles=(0, 50, 100), values=True), image(pixels), zones))
+    found = rows(
+        run(ZonalStatistics(percentiles=(0, 50, 100), frequencies=True), image(pixels), zones)
+    )
     assert found[1]["count"] == 4
     assert (found[1]["minimum"], found[1]["maximum"], found[1]["range"]) == (-inf, inf, inf)
     assert (found[1]["sum"], found[1]["mean"], found[1]["variance"]) == (3.0, 1.5, 0.25)
@@ -303,7 +306,7 @@ def test_ranks_among_zeros_of_either_sign(dtype: str) -> None:
 def test_no_valid_pixel(tmp_path: Path) -> None:
     picture = image(np.zeros((2, 41, 57), "float32"), np.zeros((2, 41, 57), bool))
     summary = run(FULL, picture, layer(tmp_path))
-    assert summary.numbers == {"ZONES": 7, "EMPTY": 7}
+    assert summary.numbers == {"ZONE_COUNT": 7, "EMPTY": 7}
     assert not summary.charts
     row = rows(summary)[10]
     assert (row["pixels"], row["b1_count"], row["b2_invalid"]) == (36, 0, 36)
@@ -325,7 +328,7 @@ def test_no_zone() -> None:
     zones = image(np.zeros((1, 5, 6), "uint8"), np.zeros((1, 5, 6), bool))
     summary = run(FULL, image(np.ones((1, 5, 6), "uint8")), zones)
     assert summary.tables[0].rows == ()
-    assert summary.numbers == {"ZONES": 0, "EMPTY": 0}
+    assert summary.numbers == {"ZONE_COUNT": 0, "EMPTY": 0}
     assert any("no zone" in note for note in summary.notes)
 
 
@@ -343,7 +346,7 @@ def test_scale_and_offset(scale: float, tmp_path: Path) -> None:
     bands = (Band(scale=scale, offset=3.0),)
     picture, path = image(pixels, bands=bands), layer(tmp_path)
     found = rows(run(FULL, picture, path))
-    raw = rows(run(ZonalStatistics(percentiles=SHARES, values=True, raw=True), picture, path))
+    raw = rows(run(ZonalStatistics(percentiles=SHARES, frequencies=True, raw=True), picture, path))
     for name, zone in masks(path, pixels.shape).items():
         agree(found[name], wanted(picture, 0, zone, scale, 3.0))
         agree(raw[name], wanted(picture, 0, zone))
@@ -398,14 +401,16 @@ def test_areas(epsg: int) -> None:
 
 def test_columns_chart_and_notes(tmp_path: Path) -> None:
     picture, path = image(np.ones((1, 41, 57), "uint8")), layer(tmp_path)
-    summary = run(ZonalStatistics(prefix="x_", percentiles="90, 50", values=True), picture, path)
+    summary = run(
+        ZonalStatistics(prefix="x_", percentiles="90, 50", frequencies=True), picture, path
+    )
     assert summary.tables[0].columns == (
         "zone", "x_pixels", "x_area", "x_count", "x_invalid", "x_sum", "x_mean", "x_minimum",
         "x_maximum", "x_range", "x_std_dev", "x_variance", "x_median", "x_p90", "x_majority",
         "x_minority", "x_variety",
     )  # fmt: skip
     assert [row[0] for row in summary.tables[0].rows] == [10, 20, 30, 40, 50, 60, 70]
-    assert summary.numbers == {"ZONES": 7, "EMPTY": 2}
+    assert summary.numbers == {"ZONE_COUNT": 7, "EMPTY": 2}
     assert summary.tables[0].rows[0][2] is None  # no CRS, no area
     assert any("1 polygon(s) were invalid" in note for note in summary.notes)
     (chart,) = summary.charts
