@@ -185,8 +185,8 @@ class RasterStatistics(Procedure):
     ) -> tuple[list[Moments], list[Counts]]:
         """Moments of each band, and counts where they are needed."""
         dtype = np.dtype(profile.dtype)
-        if dtype.itemsize <= 2:
-            # counting takes no longer than adding up powers, and all else is in the counts
+        if dtype.itemsize <= 2 and (self.percentiles or self.distinct):
+            # all is in the counts
             counts = engine.reduce(KeyCounts(), images, within=within)
             lowest = np.iinfo(dtype).min
             return [

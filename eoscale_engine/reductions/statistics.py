@@ -119,7 +119,7 @@ def moments(values: np.ndarray) -> Moments:
             low, high = float(values.min()), float(values.max())
         infinite = size - values.size
         wide = values.astype(np.float64, order="C").ravel()
-        total: Union[int, float] = float(wide.sum())
+        total: Union[int, float] = _sum(wide)
         # rounding must not give equal pixels a mean beside them
         mean = min(max(total / values.size, low), high)
     else:
@@ -130,7 +130,7 @@ def moments(values: np.ndarray) -> Moments:
             # better, and unsigned subtraction is exact even across the whole range.
             values = values.astype(np.uint64) - np.uint64(base % 2**64)
         wide = values.astype(np.float64, order="C").ravel()
-        above = _exact_sum(values) if values.dtype.itemsize == 8 else int(wide.sum())
+        above = _exact_sum(values) if values.dtype.itemsize == 8 else int(_sum(wide))
         total, mean = base * size + above, above / size
     return Moments(size, 0, infinite, minimum, maximum, total, *_powers(wide, mean))
 
@@ -139,10 +139,15 @@ def _powers(values: np.ndarray, mean: float) -> tuple[float, float, float]:
     """Sums of the second to fourth powers of deviations; changes the values."""
     values -= mean
     powers = values * values
-    squares = float(powers.sum())
+    squares = _sum(powers)
     values *= powers
     np.multiply(powers, powers, out=powers)
-    return squares, float(values.sum()), float(powers.sum())
+    return squares, _sum(values), _sum(powers)
+
+
+def _sum(values: np.ndarray) -> float:
+    """Twice as fast as ``sum()``, and of a few thousand values as good."""
+    return float(np.einsum("i->", values))
 
 
 def _exact_sum(values: np.ndarray) -> int:
