@@ -88,7 +88,7 @@ def test_workers_have_the_malloc_settings(client: EngineClient, image: str, tmp_
         client.run(python_job("environment", image, str(tmp_path / "OUTPUT.tif"), params=params))
     text = str(caught.value)
     found = json.loads(text[text.index("{") : text.index("}") + 1])
-    assert found == dict(zip(names, [str(64 * 1024**2), str(256 * 1024**2), "64"]))
+    assert found == dict(zip(names, [str(64 * 1024**2), str(256 * 1024**2), "8"]))
 
 
 def test_a_worker_killed_once_changes_nothing(
