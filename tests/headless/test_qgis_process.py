@@ -94,7 +94,7 @@ def test_zones_of_a_vector_file(qgis_process, image, tmp_path, ending):
     found = qgis_process.results(
         "zonalstatistics", INPUT=image, BANDS=1, POLYGONS=zones, OUTPUT=target
     )
-    assert found["ZONES"] == 2
+    assert found["ZONE_COUNT"] == 2
     file = gdal.OpenEx(str(target))
     table = file.GetLayer(0)
     rows = [(row["name"], int(row["count"]), float(row["mean"])) for row in table]
