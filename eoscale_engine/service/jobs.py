@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Optional
 
-from eoscale_engine.catalogue import declarations
+from eoscale_engine.catalogue import declaration_named
 from eoscale_engine.context import EOContextManager, Observer, Resources
 from eoscale_engine.declaration import Declaration, ImageFilter, Procedure, Reduction
 from eoscale_engine.errors import InputError, OutputError
@@ -94,7 +94,7 @@ def run_job(
 
 
 def _declared(job: Mapping[str, Any]) -> Declaration:
-    kind = declarations().get(job["declaration"])
+    kind = declaration_named(job["declaration"])
     if kind is None:
         raise InputError(f"There is no algorithm '{job['declaration']}'.")
     return kind(**job.get("parameters", {}))

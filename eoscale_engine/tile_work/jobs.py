@@ -234,15 +234,23 @@ class ReduceJob:
         pieces = [split(piece, CELL, CELL) for piece in split(window, CELL, PIECE_COLS)]
         if self.windows is not None:
             pieces = [list(self.windows[window])]
-        areas = open_areas(self.inputs, window, margin, state)
+        by_cell = self.windows is None and margin == 0 and self._in_small_blocks()
+        areas = [] if by_cell else open_areas(self.inputs, window, margin, state)
         mask = None if self.mask is None else open_area(self.mask, window, 0, state)
 
         def mapped(core: Window) -> Partial:
-            blocks = read_blocks(self.inputs, areas, core, margin, declaration.border)
+            # what was just decoded is still in the processor's cache
+            here = open_areas(self.inputs, core, 0, state) if by_cell else areas
+            blocks = read_blocks(self.inputs, here, core, margin, declaration.border)
             inside = self._inside(core, mask)
             return declaration.map(blocks if inside is None else blocks.restricted(inside))
 
         return [reduce(declaration.merge, map(mapped, cells)) for cells in pieces]
+
+    def _in_small_blocks(self) -> bool:
+        """Whether cells can be read one by one, no block of a file being decoded for several."""
+        files = [s for _, sources in self.inputs for s in sources if not isinstance(s, Image)]
+        return all(CELL % size == 0 for file in files for size in file.block_shape)
 
     def _inside(self, core: Window, mask: Optional[Area]) -> Optional[np.ndarray]:
         inside = None if self.polygons is None else self.polygons.inside(core)

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from osgeo import gdal
 
-from eoscale_engine.catalogue import declarations
+from eoscale_engine.catalogue import declaration_named, declarations
 from eoscale_engine.context import EOContextManager, Resources
 from eoscale_engine.declaration import (
     Block,
@@ -81,6 +81,11 @@ def test_every_declaration_is_here() -> None:
     tested = {case.values[0].name for case in FILTERS + REDUCTIONS + PROCEDURES}
     assert len(declarations()) > 5
     assert set(declarations()) <= tested
+
+
+def test_every_declaration_is_found_by_its_name() -> None:
+    assert all(declaration_named(name) is kind for name, kind in declarations().items())
+    assert declaration_named("nothing") is None
 
 
 # ---------------------------------------------------------------- images
