@@ -207,9 +207,14 @@ class Profile(Mapping[str, Any]):
         return self.count, self.height, self.width
 
     @property
+    def pixel_bytes(self) -> int:
+        """Bytes of one pixel in all bands."""
+        return self.count * np.dtype(self.dtype).itemsize
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all pixels."""
-        return self.count * self.height * self.width * np.dtype(self.dtype).itemsize
+        return self.height * self.width * self.pixel_bytes
 
     @property
     def nodata(self) -> Optional[Number]:

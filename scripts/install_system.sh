@@ -8,7 +8,7 @@ set -euo pipefail
 packages=(qgis python3-qgis qgis-providers gdal-bin python3-gdal python3-numpy python3-plotly
     python3-jinja2)
 if [ "${1:-demo}" = test ]; then
-    packages+=(python3-venv python3-scipy)
+    packages+=(python3-venv python3-scipy python3-sklearn)
 fi
 
 if ! command -v dpkg-query apt-get >/dev/null; then

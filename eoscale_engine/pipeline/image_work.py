@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Optional
 
-import numpy as np
-
 from eoscale_engine.declaration import ImageFilter, Reduction
 from eoscale_engine.filters.pixel.copy import Copy
 from eoscale_engine.memory.images import Image
@@ -31,7 +29,10 @@ from eoscale_engine.tile_work.jobs import (
 from eoscale_engine.tiling import CELL, Window, split, strip_shape
 
 TASK_BYTES = 64 * 1024 * 1024
-"""Most bytes that a task of a reduction reads from files where one piece has fewer."""
+"""Most bytes of images that a task of a reduction looks at where one piece has fewer."""
+
+LAST_ROWS = 2
+"""Rows of cells for each worker that are cut into pieces."""
 
 
 @dataclass(frozen=True)
@@ -178,8 +179,8 @@ def reduce_images(
     with runs.stage(name_of(declaration), 0.8):
         # rows of cells: partials merge left to right and top to bottom, whatever the tiling
         groups = None if windows is None else _by_place(windows)
-        cols = _task_cols(inputs, area)
-        tasks = split(area, CELL, cols) if groups is None else list(groups)
+        workers = 1 if inline else runs.executor.workers
+        tasks = _tasks_of(area, inputs, workers) if groups is None else list(groups)
         job = ReduceJob(declaration, inputs, mask, polygons, groups)
         if declaration.merge_in_worker:
             partials = [part for made in runs.run(job, tasks, inline=inline) for part in made]
@@ -195,18 +196,21 @@ def reduce_images(
         return declaration.finish(merged[0], profiles)
 
 
-def _task_cols(inputs: Inputs, area: Window) -> int:
-    """Columns of a task: one piece, but all of them where a file's strips would be decoded anew."""
-    files = [s for _, sources in inputs for s in sources if isinstance(s, RasterFile)]
-    if not any(file.block_shape[1] > PIECE_COLS for file in files):
-        return PIECE_COLS
-    piece = (
-        PIECE_COLS
-        * CELL
-        * sum(file.profile.count * np.dtype(file.profile.dtype).itemsize for file in files)
-    )
-    wanted = -(-area.end_col // PIECE_COLS)
-    return max(1, min(TASK_BYTES // piece, wanted)) * PIECE_COLS
+def _tasks_of(area: Window, inputs: Inputs, workers: int) -> list[Window]:
+    """Rows of cells, the last few cut into pieces, so that all workers end together.
+
+    Not where a piece needs blocks of a file that its neighbours need too: strips would be decoded
+    several times.
+    """
+    sources = [source for _, sources in inputs for source in sources]
+    wide = any(isinstance(s, RasterFile) and s.block_shape[1] > PIECE_COLS for s in sources)
+    bytes_of_piece = CELL * PIECE_COLS * sum(source.profile.pixel_bytes for source in sources)
+    most = max(1, TASK_BYTES // bytes_of_piece) * PIECE_COLS
+    rows = split(area, CELL, area.end_col)
+    long = max(0, len(rows) - LAST_ROWS * workers)
+    tasks = [task for row in rows[:long] for task in split(row, CELL, most)]
+    last = most if wide else PIECE_COLS
+    return tasks + [task for row in rows[long:] for task in split(row, CELL, last)]
 
 
 def _by_place(windows: Sequence[Window]) -> dict[Window, list[Window]]:

@@ -19,7 +19,7 @@ from osgeo import gdal
 from eoscale_engine.errors import InputError
 from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.gdal_calls import call_gdal, reason
-from eoscale_engine.raster_files.gdal_profile import BandStatistics, profile_of
+from eoscale_engine.raster_files.gdal_profile import BandStatistics, gdal_type, profile_of
 from eoscale_engine.raster_files.signature import Signature, file_signature, file_state
 from eoscale_engine.raster_files.vrt import vrt_face
 from eoscale_engine.tiling import Window
@@ -27,6 +27,9 @@ from eoscale_engine.tiling import Window
 __all__ = [
     "BandStatistics", "Datasets", "RasterFile", "file_signature", "open_raster_file", "vrt_face",
 ]  # fmt: skip
+
+_READS_BLOCKS = int(gdal.VersionInfo()) >= 3050000
+"""Whether this GDAL decodes a block into an array that it is given."""
 
 # ---------------------------------------------------------------- reading
 
@@ -79,8 +82,25 @@ class RasterFile:
         if out is None:
             out = np.empty((len(self.bands), window.rows, window.cols), self.profile.dtype)
         dataset = (datasets or Datasets()).get(self)
-        self._decode(dataset.ReadAsArray, window, buf_obj=out, band_list=list(self.bands))
+        straight = self._is_block(window) and out.flags.c_contiguous
+        if straight and _as_stored(dataset, self.bands, out):
+            # to where they are wanted, not by way of GDAL's cache of blocks
+            place = window.col // window.cols, window.row // window.rows
+            for number, pixels in zip(self.bands, out):
+                read = dataset.GetRasterBand(number).ReadBlock
+                self._checked(call_gdal(read, *place, pixels.view(np.uint8)), window)
+        else:
+            self._decode(dataset.ReadAsArray, window, buf_obj=out, band_list=list(self.bands))
         return out
+
+    def _is_block(self, window: Window) -> bool:
+        """Whether a window is one whole block of the file."""
+        rows, cols = self.block_shape
+        return (
+            (window.rows, window.cols) == (rows, cols)
+            and window.row % rows == 0 and window.end_row <= self.profile.height
+            and window.col % cols == 0 and window.end_col <= self.profile.width
+        )  # fmt: skip
 
     def read_mask(
         self, window: Window, datasets: Optional[Datasets] = None
@@ -103,7 +123,10 @@ class RasterFile:
 
     def _decode(self, function: Any, window: Window, **keywords: Any) -> np.ndarray:
         place = (window.col, window.row, window.cols, window.rows)
-        pixels, errors = call_gdal(function, *place, **keywords)
+        return self._checked(call_gdal(function, *place, **keywords), window)
+
+    def _checked(self, answer: tuple[Optional[Any], list[str]], window: Window) -> Any:
+        pixels, errors = answer
         if pixels is None or errors:
             raise InputError(
                 f"{self.path} cannot be read at rows {window.row} to {window.end_row - 1}, columns "
@@ -111,6 +134,16 @@ class RasterFile:
                 "or incomplete: copy or download it again."
             )
         return pixels
+
+
+def _as_stored(dataset: gdal.Dataset, bands: Sequence[int], out: np.ndarray) -> bool:
+    """Whether blocks of these bands lie apart in the file, with pixels of the array's own type."""
+    if not _READS_BLOCKS:
+        return False
+    apart = dataset.GetMetadataItem("INTERLEAVE", "IMAGE_STRUCTURE") == "BAND"
+    return (apart or dataset.RasterCount == 1) and all(
+        dataset.GetRasterBand(number).DataType == gdal_type(out.dtype.name) for number in bands
+    )
 
 
 class Datasets:

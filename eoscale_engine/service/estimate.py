@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from eoscale_engine.declaration import Declaration, ImageFilter
 from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import TILE_PIXELS, Window, block_shape
@@ -85,12 +83,9 @@ def _task_bytes(
     tile = Window(0, 0, min(side, images[0].height), min(side, images[0].width))
     block = (tile.rows, tile.cols)
     if isinstance(declaration, ImageFilter) and not declaration.whole_tiles:
-        block = block_shape(tile, margin, _pixel_bytes(images))
-    read = (tile.rows + 2 * margin) * (tile.cols + 2 * margin) * _pixel_bytes(inputs)
+        block = block_shape(tile, margin, sum(image.pixel_bytes for image in images))
+    pixel = sum(image.pixel_bytes for image in inputs)
+    read = (tile.rows + 2 * margin) * (tile.cols + 2 * margin) * pixel
     bands = sum(image.count for image in images)
     held = (block[0] + 2 * margin) * (block[1] + 2 * margin) * bands * 8 * TEMPORARIES
     return read + held
-
-
-def _pixel_bytes(images: Sequence[Profile]) -> int:
-    return sum(image.count * np.dtype(image.dtype).itemsize for image in images)

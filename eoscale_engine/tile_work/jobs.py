@@ -153,8 +153,8 @@ class FilterJob:
         if self.declaration.whole_tiles:
             return [window]
         images = [source.profile for _, sources in self.inputs for source in sources]
-        widest = max((_pixel_bytes(image) for image in images), default=0)
-        each = widest + sum(_pixel_bytes(image.stored) for image in self.outputs)
+        widest = max((image.pixel_bytes for image in images), default=0)
+        each = widest + sum(image.stored.pixel_bytes for image in self.outputs)
         return blocks_of(window, block_shape(window, margin, each, self.block_bytes))
 
     def _store(
@@ -173,10 +173,6 @@ class FilterJob:
             moments[band].merge(
                 store(pixels[band], where, out[band], properties.nodata, nudge=self.nudge[number])
             )
-
-
-def _pixel_bytes(profile: Profile) -> int:
-    return profile.count * np.dtype(profile.dtype).itemsize
 
 
 def _check_pixels(declaration: Declaration, pixels: Any, out: np.ndarray) -> None:

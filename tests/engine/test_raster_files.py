@@ -31,7 +31,7 @@ from eoscale_engine.raster_files.reading import Datasets, open_raster_file
 from eoscale_engine.raster_files.signature import file_signature
 from eoscale_engine.raster_files.vrt import vrt_face
 from eoscale_engine.raster_files.writing import check_target, write_raster
-from eoscale_engine.tiling import Window
+from eoscale_engine.tiling import Window, blocks_of
 
 CUSTOM = "+proj=laea +lat_0=51.3 +lon_0=11.7 +x_0=100 +y_0=200 +ellps=bessel +units=m +no_defs"
 UTM = 32631
@@ -355,6 +355,34 @@ def test_reading_into_a_part_of_a_larger_array(
     assert np.array_equal(out, expected)
     assert np.array_equal(file.read(window), expected)
     assert whole.sum(dtype="uint64") == expected.sum(dtype="uint64")
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "float32", "complex64"])
+@pytest.mark.parametrize("interleave", ["PIXEL", "BAND"])
+@pytest.mark.parametrize("bands", [(2,), (3, 1)])
+def test_whole_blocks_are_what_any_window_is(
+    bands: tuple[int, ...], interleave: str, dtype: str, tmp_path: Path
+) -> None:
+    asked = profile(dtype, bands=(Band(), Band(), Band()))
+    pixels = pixels_of(asked)
+    options = ["TILED=YES", "BLOCKXSIZE=32", "BLOCKYSIZE=16", f"INTERLEAVE={interleave}"]
+    file = open_raster_file(write_tif(tmp_path / "a.tif", asked, pixels, options), bands)
+    chosen = pixels[[number - 1 for number in bands]]
+    for window in blocks_of(Window(0, 0, *pixels.shape[1:]), (16, 32)):
+        assert np.array_equal(file.read(window), chosen[(slice(None), *window.slices)])
+
+
+@pytest.mark.usefixtures("both_ways")
+def test_a_block_that_cannot_be_decoded_is_named(tmp_path: Path, capfd) -> None:
+    asked = profile(width=600, height=600)
+    path = tmp_path / "a.tif"
+    options = ["TILED=YES", "BLOCKXSIZE=64", "BLOCKYSIZE=64", "COMPRESS=DEFLATE"]
+    write_tif(path, asked, pixels_of(asked), options)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    file = open_raster_file(str(path))
+    with pytest.raises(InputError, match=r"a.tif .*rows 512 to 575, columns 64 to 127: .*damaged"):
+        file.read(Window(512, 64, 64, 64))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_file_travels_to_workers(tmp_path: Path) -> None:
