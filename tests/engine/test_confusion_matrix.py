@@ -111,8 +111,8 @@ def check(made: Made, true: np.ndarray, found: np.ndarray) -> None:
         if name.isupper():
             assert made.summary.numbers[name] == pytest.approx(value, rel=1e-12)
         else:
-            value = pytest.approx(value, rel=1e-14) if name == "f1" else value
-            assert [row[name] for row in made.rows()] == value, name
+            expected = pytest.approx(value, rel=1e-14) if name == "f1" else value
+            assert [row[name] for row in made.rows()] == expected, name
     assert made.summary.numbers["COMPARED"] == true.size
 
 

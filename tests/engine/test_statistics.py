@@ -21,6 +21,7 @@ from eoscale_engine.procedures.percentiles import Percentiles
 from eoscale_engine.procedures.statistics import RasterStatistics
 from eoscale_engine.profile import DTYPES, Affine, Band, Profile
 from eoscale_engine.reductions import distinct
+from eoscale_engine.reductions.statistics import BandMoments
 from eoscale_engine.reductions.summary import jsonable
 from eoscale_engine.tiling import CELL, Window
 from tests.engine.array_engine import ArrayEngine
@@ -372,6 +373,18 @@ def in_context(
         summary = context.run(procedure, keys, extent=extent)
         assert isinstance(summary, Summary)
         return pixels[0], summary
+
+
+def test_long_tasks_change_no_bit() -> None:
+    pixels = np.random.default_rng(5).gamma(2, 100, (1, 7 * CELL - 3, 5 * CELL + 9))
+    found = set()
+    # rows of cells but for the last two, four, and none at all
+    for workers in (0, 2, 5):
+        with EOContextManager(workers, inline=not workers) as context:
+            key = context.create_image(Profile(*pixels.shape[:0:-1], "float32"))
+            context.get_array(key)[:] = pixels
+            found.add(repr(context.reduce(BandMoments(), [key])))
+    assert len(found) == 1
 
 
 def boxes(*corners: tuple[float, float, float, float]) -> str:
