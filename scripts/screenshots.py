@@ -31,6 +31,8 @@ def start() -> int:
         "EOSCALE_ROOT": str(ROOT),
         "QGIS_CUSTOM_CONFIG_PATH": str(PROFILE),
         "QT_QPA_PLATFORM": "xcb",
+        # QGIS takes the home of the python3 that comes first, which has to be its own
+        "PATH": f"/usr/bin:{os.environ['PATH']}",
     }
     command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24", "qgis", "--nologo"]
     command += ["--noversioncheck", "--profiles-path", str(PROFILE), "--code", __file__]
