@@ -224,11 +224,15 @@ Partial = Any
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of plain values (numbers, text or None) under named columns."""
+    """Rows of plain values (numbers, text or None) under named columns.
+
+    ``shown`` names the column by which rows that have a place on a map are coloured there.
+    """
 
     name: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
+    shown: str = ""
 
 
 @dataclass(frozen=True)

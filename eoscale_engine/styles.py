@@ -7,6 +7,7 @@ other bounds than one in percent.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from colorsys import hsv_to_rgb
 from dataclasses import dataclass
 from typing import Optional, Union
 
@@ -25,6 +26,8 @@ HEAT = ("#0d0887", "#7e03a8", "#cc4778", "#f89540", "#f0f921")
 SLOPE = ("#ffffff", "#ffeda0", "#feb24c", "#e31a1c", "#67000d")
 CYCLE = ("#d7301f", "#f6e05e", "#2f9e66", "#3b5bdb", "#d7301f")
 """For directions: north in red, east yellow, south green, west blue."""
+GOLDEN = 0.618033988749895
+"""Hues that are this far apart go round the circle without coming close to each other."""
 
 
 @dataclass(frozen=True)
@@ -69,3 +72,9 @@ class Composite:
 
 
 Style = Union[Ramp, Classes, Composite]
+
+
+def hue(number: int) -> str:
+    """A class's colour: neighbours differ, near and far."""
+    rgb = hsv_to_rgb(number * GOLDEN % 1.0, 0.55 + 0.3 * (number % 2), 0.95)
+    return "#" + "".join(f"{round(255 * part):02x}" for part in rgb)

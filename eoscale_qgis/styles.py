@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from typing import Optional
+from typing import Optional, Union
 
 from osgeo import gdal
 from qgis.core import (
     Qgis,
     QgsColorRampShader,
     QgsContrastEnhancement,
+    QgsFeatureRenderer,
     QgsMapLayer,
     QgsMultiBandColorRenderer,
     QgsPalettedRasterRenderer,
@@ -24,10 +25,13 @@ from qgis.core import (
     QgsRectangle,
     QgsSingleBandGrayRenderer,
     QgsSingleBandPseudoColorRenderer,
+    QgsVectorLayer,
+    QgsWkbTypes,
 )
 from qgis.PyQt.QtGui import QColor
 
-from eoscale_engine.styles import GREY, Classes, Composite, Ramp, Style
+from eoscale_engine.styles import GREY, Classes, Composite, Ramp, Style, hue
+from eoscale_qgis.vector_styles import ByColumn
 
 SAMPLE = 250_000
 """Pixels that are looked at to find bounds, as QGIS itself does."""
@@ -38,14 +42,13 @@ CUT = 0.02
 MOST_CLASSES = 256
 """More values than these share colours with their neighbours."""
 
-GOLDEN = 0.618033988749895
-"""Hues that are this far apart go round the circle without coming close to each other."""
-
 
 class Styling(QgsProcessingLayerPostProcessorInterface):
     """Puts a style on one layer. Processing does not own it: its ``keeper`` does, until then."""
 
-    def __init__(self, style: Style, algorithm: str, output: str, keeper: set[Styling]) -> None:
+    def __init__(
+        self, style: Union[Style, ByColumn], algorithm: str, output: str, keeper: set[Styling]
+    ) -> None:
         super().__init__()
         self._style = style
         self._names = (algorithm, output)
@@ -56,27 +59,35 @@ class Styling(QgsProcessingLayerPostProcessorInterface):
         self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> None:
         self._keeper.discard(self)
-        if isinstance(layer, QgsRasterLayer) and not _has_own_style(*self._names):
+        if not _has_own_style(*self._names, layer):
             renderer = renderer_of(self._style, layer)
             if renderer is not None:
                 layer.setRenderer(renderer)
                 layer.triggerRepaint()
 
 
-def _has_own_style(algorithm: str, output: str) -> bool:
+def _has_own_style(algorithm: str, output: str, layer: QgsMapLayer) -> bool:
     """Whether the user set a style for this result in Processing, which has been loaded then."""
     with suppress(ImportError):
         from processing.core.ProcessingConfig import ProcessingConfig
         from processing.gui.RenderingStyles import RenderingStyles
 
         own = RenderingStyles.getStyle(algorithm, output)
-        return bool(own or ProcessingConfig.getSetting(ProcessingConfig.RASTER_STYLE))
+        kind = "RASTER_STYLE"
+        if isinstance(layer, QgsVectorLayer):
+            points = layer.geometryType() == QgsWkbTypes.GeometryType.PointGeometry
+            kind = "VECTOR_POINT_STYLE" if points else "VECTOR_POLYGON_STYLE"
+        return bool(own or ProcessingConfig.getSetting(getattr(ProcessingConfig, kind)))
     return False
 
 
-def renderer_of(style: Style, layer: QgsRasterLayer) -> Optional[QgsRasterRenderer]:
+def renderer_of(
+    style: Union[Style, ByColumn], layer: QgsMapLayer
+) -> Union[QgsRasterRenderer, QgsFeatureRenderer, None]:
     """The renderer for a layer; None where the layer has not what the style needs."""
-    provider = layer.dataProvider()
+    if isinstance(style, ByColumn):
+        return style.renderer(layer) if isinstance(layer, QgsVectorLayer) else None
+    provider = layer.dataProvider() if isinstance(layer, QgsRasterLayer) else None
     if provider is None:
         return None
     if isinstance(style, Composite):
@@ -117,9 +128,9 @@ def _classes(style: Classes, provider: QgsRasterDataProvider) -> Optional[QgsRas
         if last - first >= MOST_CLASSES:
             steps = 8 * MOST_CLASSES
             places = (first + (last - first) * step / steps for step in range(1, steps + 1))
-            items = [(place, _hue(step), "") for step, place in enumerate(places)]
+            items = [(place, hue(step), "") for step, place in enumerate(places)]
             return _pseudo_color(provider, items, QgsColorRampShader.Type.Discrete)
-        entries = [(value, _hue(value), str(value)) for value in range(first, last + 1)]
+        entries = [(value, hue(value), str(value)) for value in range(first, last + 1)]
     classes = [
         QgsPalettedRasterRenderer.Class(value, QColor(color), label)
         for value, color, label in entries
@@ -210,8 +221,3 @@ def _extremes(provider: QgsRasterDataProvider, band: int) -> tuple[float, float]
         lowest, highest = file.GetRasterBand(band).ComputeRasterMinMax(True)
         return float(lowest), float(highest)
     return math.nan, math.nan
-
-
-def _hue(number: int) -> str:
-    color = QColor.fromHsvF(number * GOLDEN % 1.0, 0.55 + 0.3 * (number % 2), 0.95)
-    return str(color.name())

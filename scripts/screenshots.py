@@ -4,7 +4,7 @@
 
 Starts QGIS under Xvfb with the demo's profile and runs itself in there (``qgis --code``): the
 toolbox, a dialog, a run with its progress, a result in memory with QGIS's temporary sign, a
-cancelled run.
+cancelled run, statistics of polygons.
 Needs the packages ``xvfb`` and ``xauth``.
 """
 
@@ -45,7 +45,15 @@ def inside() -> None:
     """What happens in QGIS, step by step."""
     import processing
     from processing.gui.AlgorithmDialog import AlgorithmDialog
-    from qgis.core import QgsApplication, QgsProject, QgsRasterLayer
+    from qgis.core import (
+        QgsApplication,
+        QgsFeature,
+        QgsGeometry,
+        QgsPointXY,
+        QgsProject,
+        QgsRasterLayer,
+        QgsVectorLayer,
+    )
     from qgis.PyQt.QtCore import QEventLoop, QTimer
     from qgis.PyQt.QtWidgets import QDialog, QDockWidget, QTreeView, QWidget
     from qgis.utils import iface, loadPlugin, plugins, startPlugin
@@ -80,6 +88,22 @@ def inside() -> None:
         dialog.resize(1000, 720)
         dialog.show()
         return dialog
+
+    def fields_on(image: QgsRasterLayer) -> QgsVectorLayer:
+        """Circles in rows, as irrigated fields are."""
+        layer = QgsVectorLayer(f"Polygon?crs={image.crs().authid()}", "fields", "memory")
+        whole = image.extent()
+        step = whole.width() / 12
+        features = []
+        for number in range(100):
+            x = whole.xMinimum() + (1.5 + number % 10) * step
+            y = whole.yMinimum() + (1.5 + number // 10) * step
+            feature = QgsFeature()
+            feature.setGeometry(QgsGeometry.fromPointXY(QgsPointXY(x, y)).buffer(0.45 * step, 16))
+            features.append(feature)
+        layer.dataProvider().addFeatures(features)
+        layer.updateExtents()
+        return layer
 
     def pictures() -> None:
         if "eoscale_qgis" not in plugins:
@@ -129,6 +153,16 @@ def inside() -> None:
         until(lambda: not running.cancelButton().isEnabled())
         picture("cancelled", running)
         running.close()
+
+        fields = fields_on(elevation)
+        QgsProject.instance().addMapLayer(fields)
+        zonal = dialog_of("zonalstatistics", {"INPUT": elevation.id(), "POLYGONS": fields.id()})
+        before = len(QgsProject.instance().mapLayers())
+        zonal.runButton().click()
+        until(lambda: len(QgsProject.instance().mapLayers()) > before)
+        zonal.close()
+        wait(1)
+        picture("zonal-statistics")
 
         report = SCENE / "histogram.html"
         processing.run("eoscale:histogram", {"INPUT": optical, "OUTPUT_HTML": str(report)})

@@ -91,7 +91,7 @@ def points_table(
     named = ("stratum",) if stratified else ()
     names = ("point", "x", "y", "row", "column", *named, *(column.name for column in columns))
     lists = [part.tolist() if isinstance(part, np.ndarray) else part for part in parts]
-    return Table("Points", names, tuple(zip(*lists)))
+    return Table("Points", names, tuple(zip(*lists)), "stratum" if stratified else "")
 
 
 def strata_table(sample: Sample, band: Band) -> Table:

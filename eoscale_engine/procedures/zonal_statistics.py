@@ -249,11 +249,13 @@ def _summary(
         (number, band.name, *(sum(zone.bands[place].moments[n] for zone in listed) for n in (0, 1)))
         for place, (number, band) in enumerate(zip(profile.band_numbers, profile.bands))
     )
+    columns = _columns(asked, profile)
+    first_mean = next(name for name in columns if name.endswith("mean"))
     empty = sum(not any(band.moments.valid for band in zone.bands) for zone in listed)
     return Summary(
         asked.label,
         (
-            Table("Zones", _columns(asked, profile), tuple(rows)),
+            Table("Zones", columns, tuple(rows), first_mean),
             Table("Pixels of all zones", ("band", "name", "valid", "invalid"), pixels),
         ),
         {"ZONE_COUNT": len(listed), "EMPTY": empty},

@@ -50,6 +50,11 @@ TABLES = {
 """Label, type and help of the first table, by what its rows are on a map."""
 
 
+def table_label(recipe: Recipe) -> str:
+    """What the parameter of the first table is called, and its layer where nobody names it."""
+    return TABLES[recipe.table_geometry][0]
+
+
 def bands_name(recipe: Recipe, item: Input) -> str:
     """The parameter that chooses an input's bands; empty where there is none."""
     if not item.band_choice:

@@ -38,7 +38,7 @@ from eoscale_qgis.algorithms.inputs import (
     polygons_of,
     sources_of,
 )
-from eoscale_qgis.algorithms.outcome import Destinations, deliver_summary, facts_of
+from eoscale_qgis.algorithms.outcome import Destinations, deliver_summary, facts_of, present_table
 from eoscale_qgis.algorithms.parameters import values_of, with_chosen_texts
 from eoscale_qgis.algorithms.recipe import (
     Recipe,
@@ -235,9 +235,10 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         job = self._job(values, fields, polygons, destinations)
         with self.provider().results.in_use(source.path for source in sources):
             result = self._run(job, destinations, feedback)
-        destinations.name_layers(context, recipe, [source.label for source in sources])
+        names, keeper = [source.label for source in sources], self.provider().stylings
+        destinations.name_layers(context, recipe, names)
         styles = styles_of(recipe, fields)
-        destinations.style_layers(context, self.id(), styles, self.provider().stylings)
+        destinations.style_layers(context, self.id(), styles, keeper)
         made: dict[str, Any] = dict(destinations.paths)
         summary = result["summary"]
         if summary is not None:
@@ -248,6 +249,9 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             seconds = perf_counter() - began
             facts = facts_of(recipe, self._sources, polygons, fields, self._extent, seconds)
             made |= deliver_summary(self, recipe, summary, rows, facts, values, context, feedback)
+            if rows is not None and recipe.table in made:
+                table_layer = made[recipe.table]
+                present_table(context, table_layer, recipe, self.id(), rows, names, keeper)
         return made
 
     def _run(

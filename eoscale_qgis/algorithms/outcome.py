@@ -18,7 +18,7 @@ from eoscale_engine.errors import OutputError
 from eoscale_engine.service.client import EngineClient
 from eoscale_engine.styles import Style
 from eoscale_qgis.about import metadata
-from eoscale_qgis.algorithms.definition import FORMATS
+from eoscale_qgis.algorithms.definition import FORMATS, table_label
 from eoscale_qgis.algorithms.destinations import asked_path
 from eoscale_qgis.algorithms.recipe import Recipe
 from eoscale_qgis.algorithms.summaries import Rows, numbers_of, write_rows
@@ -27,6 +27,7 @@ from eoscale_qgis.report import JINJA2_MISSING, html_available, write_json, writ
 from eoscale_qgis.results import ContextImages, Results, is_temporary, keep_of
 from eoscale_qgis.settings import Settings
 from eoscale_qgis.styles import Styling
+from eoscale_qgis.vector_styles import ByColumn
 from eoscale_qgis.vectors import PolygonSource
 
 
@@ -105,12 +106,10 @@ class Destinations:
     ) -> None:
         """Call the layers after what was done to which image, where nobody chose a name."""
         for name, path in self.paths.items():
-            if not context.willLoadLayerOnCompletion(path):
-                continue
-            details = context.layerToLoadOnCompletionDetails(path)
-            if details.name in ("", self.labels[name]):
+            if context.willLoadLayerOnCompletion(path):
                 what = recipe.label if name == "OUTPUT" else f"{recipe.label} {self.labels[name]}"
-                details.name = f"{what}: {sources[0]}" if sources else what
+                details = context.layerToLoadOnCompletionDetails(path)
+                _name_layer(details, self.labels[name], what, sources)
 
     def style_layers(
         self,
@@ -124,6 +123,31 @@ class Destinations:
             if name in styles and context.willLoadLayerOnCompletion(path):
                 details = context.layerToLoadOnCompletionDetails(path)
                 details.setPostProcessor(Styling(styles[name], algorithm, name, keeper))
+
+
+def _name_layer(
+    details: QgsProcessingContext.LayerDetails, label: str, what: str, sources: Sequence[str]
+) -> None:
+    if details.name in ("", label):
+        details.name = f"{what}: {sources[0]}" if sources else what
+
+
+def present_table(
+    context: QgsProcessingContext,
+    identifier: str,
+    recipe: Recipe,
+    algorithm: str,
+    rows: Rows,
+    sources: Sequence[str],
+    keeper: set[Styling],
+) -> None:
+    """Name the table's layer as images are named, and have its features drawn in colours."""
+    if not context.willLoadLayerOnCompletion(identifier):
+        return
+    details = context.layerToLoadOnCompletionDetails(identifier)
+    _name_layer(details, table_label(recipe), recipe.label, sources)
+    if rows.shown:
+        details.setPostProcessor(Styling(ByColumn(rows.shown), algorithm, recipe.table, keeper))
 
 
 def facts_of(

@@ -67,12 +67,13 @@ def _cell(value: Any, kind: Any) -> Any:
 
 @dataclass
 class Rows:
-    """The rows of a table as features to be written."""
+    """The rows of a table as features to be written; ``shown`` is the column that colours them."""
 
     fields: QgsFields
     features: Iterable[QgsFeature]
     geometry: QgsWkbTypes.Type = QgsWkbTypes.Type.NoGeometry
     crs: QgsCoordinateReferenceSystem = field(default_factory=QgsCoordinateReferenceSystem)
+    shown: str = ""
 
 
 def rows_of(
@@ -124,7 +125,7 @@ def _points(table: Mapping[str, Any], crs: QgsCoordinateReferenceSystem) -> Rows
             point = QgsGeometry.fromPointXY(QgsPointXY(cells[x], cells[y])) if here else None
             yield _feature(fields, cells, point)
 
-    return Rows(fields, features(), QgsWkbTypes.Type.Point, crs)
+    return Rows(fields, features(), QgsWkbTypes.Type.Point, crs, table["shown"])
 
 
 def _joined(
@@ -136,8 +137,11 @@ def _joined(
     fields = QgsFields(polygons.features.fields())
     own = fields.count()
     added = [item for number, item in enumerate(columns) if number != place]
+    shown = ""
     for item in added:
-        item.setName(free_name(item.name(), fields.names()))
+        name = free_name(item.name(), fields.names())
+        shown = name if item.name() == table["shown"] else shown
+        item.setName(name)
         fields.append(item)
     values = {cells.pop(place): cells for cells in rows}
 
@@ -150,7 +154,7 @@ def _joined(
             yield _feature(fields, [*attributes, *cells], feature.geometry())
 
     crs = polygons.features.sourceCrs()
-    return Rows(fields, features(), polygons.features.wkbType(), crs)
+    return Rows(fields, features(), polygons.features.wkbType(), crs, shown)
 
 
 def write_rows(

@@ -18,6 +18,7 @@ SUMMARY = {
         {
             "name": "Bands",
             "columns": ["band", "name", "mean", "maximum", "nothing"],
+            "shown": "",
             "rows": [[1, "red", 1.5, "Infinity", None], [2, None, None, 7, None]],
         }
     ],

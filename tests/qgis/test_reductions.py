@@ -10,6 +10,7 @@ import pytest
 from osgeo import gdal
 from qgis.core import (
     QgsFeature,
+    QgsField,
     QgsGeometry,
     QgsProcessing,
     QgsProcessingException,
@@ -20,6 +21,7 @@ from qgis.core import (
     QgsProcessingModelChildParameterSource,
     QgsProcessingModelOutput,
     QgsProcessingModelParameter,
+    QgsProcessingOutputLayerDefinition,
     QgsProcessingOutputNumber,
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterVectorLayer,
@@ -29,6 +31,8 @@ from qgis.core import (
 )
 
 from eoscale_engine.catalogue import declarations
+from eoscale_qgis.fields import NUMBER
+from eoscale_qgis.vector_styles import ByColumn
 from tests.qgis.conftest import real_provider
 from tests.qgis.helpers import read_pixels, write_image
 
@@ -165,6 +169,43 @@ def test_samples_are_points_on_their_pixels(real, image):
         assert (point.x(), point.y()) == (feature["x"], feature["y"])
         place = int((4600000 - point.y()) / 10), int((point.x() - 500000) / 10)
         assert feature[values] == pixels[place]
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "column", "values"),
+    [
+        ("zonalstatistics", "Zonal statistics", "mean_2", 2),
+        ("samplepixels", "Sample pixels", "stratum", 120),
+    ],
+)
+def test_a_layer_to_open_is_named_and_coloured(
+    real, image, zones, context, feedback, name, label, column, values
+):
+    zones.dataProvider().addAttributes([QgsField("mean", NUMBER)])
+    zones.updateFields()
+    given = {"INPUT": image, "POLYGONS": zones}
+    if name == "samplepixels":
+        given = {"INPUTS": [image], "STRATA": integers(image), "COUNT": 1}
+    opened = QgsProcessingOutputLayerDefinition(TEMPORARY, QgsProject.instance())
+    made = processing.run(f"eoscale:{name}", {**given, "OUTPUT": opened}, context=context)
+    ((identifier, details),) = context.layersToLoadOnCompletion().items()
+    layer = made["OUTPUT"]
+    assert (identifier, details.name) == (layer.id(), f"{label}: image")
+    details.postProcessor().postProcessLayer(layer, context, feedback)
+    renderer = layer.renderer()
+    assert renderer.classAttribute() == column
+    drawn = renderer.ranges() if column == "mean_2" else renderer.categories()
+    assert len({item.symbol().color().name() for item in drawn}) >= min(values, 100)
+    assert not real.stylings
+
+
+def test_columns_that_show_nothing(zones):
+    assert ByColumn("elsewhere").renderer(zones) is None
+    zones.dataProvider().addAttributes([QgsField("empty", NUMBER)])
+    zones.updateFields()
+    assert ByColumn("empty").renderer(zones) is None
+    texts = ByColumn("class").renderer(zones)
+    assert [item.value() for item in texts.categories()] == [0, 1]
 
 
 # ---- numbers in models

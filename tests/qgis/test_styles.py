@@ -107,7 +107,7 @@ def test_a_style_is_put_on_its_layer_once(layer):
 
 
 def test_the_users_own_style_stays(layer, monkeypatch):
-    monkeypatch.setattr(styles, "_has_own_style", lambda algorithm, output: True)
+    monkeypatch.setattr(styles, "_has_own_style", lambda *_: True)
     before = type(layer.renderer())
     styling = Styling(Ramp(("#000000", "#ff0000"), 0, 1), "eoscale:slope", "OUTPUT", set())
     styling.postProcessLayer(layer, QgsProcessingContext(), QgsProcessingFeedback())
