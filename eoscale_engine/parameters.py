@@ -135,6 +135,15 @@ def parameter(
     return field(default=default, metadata=metadata)
 
 
+RAW: dict[str, Any] = {
+    "default": False,
+    "label": "Pixels as stored",
+    "help": "Use the stored pixels, without the scale and offset of their bands",
+    "advanced": True,
+}
+"""The parameter ``raw`` of what works on physical values otherwise."""
+
+
 _KINDS = {int: "integer", float: "number", bool: "boolean", str: "text"}
 
 

@@ -19,6 +19,7 @@ from eoscale_engine.declaration import (
 )
 from eoscale_engine.filters.labels.labelling import CONNECTIVITIES, CONNECTIVITY_HELP
 from eoscale_engine.filters.labels.piece_labels import SELECTIONS, ObjectLabels, PieceLabels
+from eoscale_engine.procedures.chart_labels import band_titles
 from eoscale_engine.procedures.objects import check_selection, find_objects
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.objects import Objects
@@ -131,9 +132,8 @@ def _size_chart(objects: Sequence[Objects], profile: Profile) -> Chart:
     edges = 2 ** np.arange(largest.bit_length() + 1, dtype=np.int64)
     places = tuple(edges[:-1].astype(float).tolist())
     series = []
-    for number, band, found in zip(profile.band_numbers, profile.bands, objects):
+    for name, found in zip(band_titles(profile), objects):
         counts = np.histogram(found.sizes[1:], edges)[0].astype(float)
-        name = f"Band {number}: {band.name}" if band.name else f"Band {number}"
         series.append((name, places, tuple(counts.tolist())))
     return Chart(
         "Sizes of objects", "Pixels, from this to twice as many", "Objects", tuple(series),

@@ -19,6 +19,7 @@ from eoscale_engine.declaration import (
     images,
     parameter,
 )
+from eoscale_engine.parameters import RAW
 from eoscale_engine.procedures.selection import (
     ALL_TOUCHED,
     MASK,
@@ -75,12 +76,7 @@ class CovarianceAndCorrelation(Procedure):
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({}, {"raw": True, "all_touched": True})
 
     all_touched: bool = parameter(**ALL_TOUCHED)
-    raw: bool = parameter(
-        False,
-        label="Pixels as stored",
-        help="Use the stored pixels, without the scale and offset of their bands",
-        advanced=True,
-    )
+    raw: bool = parameter(**RAW)
 
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
         """Gather the moments of all bands in one pass."""

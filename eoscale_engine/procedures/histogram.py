@@ -21,6 +21,8 @@ from eoscale_engine.declaration import (
     parameter,
 )
 from eoscale_engine.errors import InputError
+from eoscale_engine.parameters import RAW
+from eoscale_engine.procedures.chart_labels import band_titles, value_label
 from eoscale_engine.procedures.histogram_bins import LARGEST_INTEGER, affordable, integer_layout
 from eoscale_engine.procedures.selection import (
     ALL_TOUCHED,
@@ -130,12 +132,7 @@ class Histogram(Procedure):
         False, label="Cumulative plot", help="Plot the cumulative share in place of the counts"
     )
     all_touched: bool = parameter(**ALL_TOUCHED)
-    raw: bool = parameter(
-        False,
-        label="Pixels as stored",
-        help="Use the stored pixels, without the scale and offset of their bands",
-        advanced=True,
-    )
+    raw: bool = parameter(**RAW)
 
     def validate(self) -> None:
         """Refuse a missing width, edges out of order and bounds that enclose nothing."""
@@ -293,15 +290,12 @@ class Histogram(Procedure):
             valid, below = counted.asides[:, :1], counted.asides[:, 2:3]
             heights = 100 * (below + np.cumsum(heights, axis=1)) / np.maximum(valid, 1)
         series = tuple(
-            (f"Band {number}: {band.name}" if band.name else f"Band {number}",
-             tuple(places.tolist()), tuple(counts.tolist()))
-            for number, band, counts in zip(profile.band_numbers, profile.bands, heights)
-        )  # fmt: skip
-        units = {"" if self.raw else band.unit for band in profile.bands}
-        unit = units.pop() if len(units) == 1 else ""
+            (title, tuple(places.tolist()), tuple(counts.tolist()))
+            for title, counts in zip(band_titles(profile), heights)
+        )
         return Chart(
             "Cumulative histogram" if self.cumulative else "Histogram",
-            f"Value ({unit})" if unit else "Value",
+            value_label(profile, raw=self.raw),
             "Share of valid pixels (%)" if self.cumulative else "Pixels",
             series,
             "bars" if profile.count == 1 and not self.cumulative else "lines",

@@ -21,6 +21,8 @@ from eoscale_engine.declaration import (
 )
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.pixel.difference import Difference
+from eoscale_engine.parameters import RAW
+from eoscale_engine.procedures.chart_labels import band_titles
 from eoscale_engine.profile import Affine, Profile
 from eoscale_engine.reductions.band_counts import DifferenceCounts, edges_of
 from eoscale_engine.reductions.differences import Compared, Differences
@@ -131,12 +133,7 @@ class ImageComparison(Procedure):
         help="Gaussian: 11 x 11 pixels, sigma 1.5. Uniform: 7 x 7 pixels, faster",
         advanced=True,
     )
-    raw: bool = parameter(
-        False,
-        label="Pixels as stored",
-        help="Use the stored pixels, without the scale and offset of their bands",
-        advanced=True,
-    )
+    raw: bool = parameter(**RAW)
     output: bool = parameter(False, help="Also make the image of the differences")
 
     def validate(self) -> None:
@@ -290,11 +287,10 @@ def _layout(band: Compared) -> Optional[tuple[float, float, int]]:
 
 def _chart(profile: Profile, layouts: Sequence[Any], counts: Sequence[np.ndarray]) -> Chart:
     series = []
-    for number, band, layout, found in zip(profile.band_numbers, profile.bands, layouts, counts):
+    for name, layout, found in zip(band_titles(profile), layouts, counts):
         if layout is not None:
             edges = edges_of(layout)
             middles = (edges[:-1] + edges[1:]) / 2
-            name = f"Band {number}: {band.name}" if band.name else f"Band {number}"
             series.append((name, tuple(middles.tolist()), tuple(map(float, found.tolist()))))
     return Chart(
         "Differences, up to 4 RMSE", "Image - reference", "Pixels", tuple(series),

@@ -11,6 +11,7 @@ import numpy as np
 
 from eoscale_engine.declaration import Chart, Engine, Procedure, Summary, Table, parameter
 from eoscale_engine.filters.radar.speckle import AMPLITUDE, INTENSITY, speckle_variation
+from eoscale_engine.procedures.chart_labels import band_titles
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.looks import (
     Estimate,
@@ -128,10 +129,9 @@ def _chart(
 ) -> Chart:
     """How many windows have which number of looks, from an eighth to four times the result."""
     series = []
-    for number, band, windows, one in zip(profile.band_numbers, profile.bands, found, estimates):
+    for name, windows, one in zip(band_titles(profile), found, estimates):
         looks, counts = local_looks(windows)
         middle = one.looks or 1.0
         near = (looks >= middle / 8) & (looks <= middle * 4)
-        name = f"Band {number}: {band.name}" if band.name else f"Band {number}"
         series.append((name, tuple(looks[near].tolist()), tuple(np.asarray(counts)[near].tolist())))
     return Chart("Looks of single windows", "Number of looks", "Windows", tuple(series), "lines")

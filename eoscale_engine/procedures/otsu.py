@@ -10,6 +10,8 @@ import numpy as np
 
 from eoscale_engine.declaration import Chart, Engine, Output, Procedure, Summary, Table, parameter
 from eoscale_engine.filters.pixel.thresholds import ThresholdClasses
+from eoscale_engine.parameters import RAW
+from eoscale_engine.procedures.chart_labels import value_label
 from eoscale_engine.procedures.otsu_classes import Parted, best_parts
 from eoscale_engine.procedures.otsu_counts import Counting, ValueCounts
 from eoscale_engine.procedures.value_bounds import check_bounds
@@ -100,12 +102,7 @@ class OtsuThreshold(Procedure):
         label="Thresholds for each band",
         help="Otherwise all bands have the same, from all their pixels together",
     )
-    raw: bool = parameter(
-        False,
-        label="Pixels as stored",
-        help="Use the stored pixels, without the scale and offset of their bands",
-        advanced=True,
-    )
+    raw: bool = parameter(**RAW)
     output: bool = parameter(False, help="Also make the image of the classes")
 
     def validate(self) -> None:
@@ -205,10 +202,8 @@ class OtsuThreshold(Procedure):
             if ends:
                 label += ", threshold " + ", ".join(f"{end:.6g}" for end in ends)
             series.append((label, *_bars(found)))
-        units = {"" if self.raw else band.unit for band in profile.bands}
-        unit = units.pop() if len(units) == 1 else ""
         kind = "bars" if len(series) == 1 else "lines"
-        label = f"Value ({unit})" if unit else "Value"
+        label = value_label(profile, raw=self.raw)
         title = f"Histogram: {series[0][0]}" if len(series) == 1 else "Histogram"
         return Chart(title, label, "Pixels", tuple(series), kind)
 

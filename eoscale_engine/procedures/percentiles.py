@@ -19,6 +19,8 @@ from eoscale_engine.declaration import (
     parameter,
 )
 from eoscale_engine.errors import InputError
+from eoscale_engine.parameters import RAW
+from eoscale_engine.procedures.chart_labels import band_titles, value_label
 from eoscale_engine.procedures.selection import (
     ALL_TOUCHED,
     MASK,
@@ -93,12 +95,7 @@ class Percentiles(Procedure):
         help="Shares of the valid pixels in percent, 0 to 100, separated by commas.",
     )
     all_touched: bool = parameter(**ALL_TOUCHED)
-    raw: bool = parameter(
-        False,
-        label="Pixels as stored",
-        help="Use the stored pixels, without the scale and offset of their bands",
-        advanced=True,
-    )
+    raw: bool = parameter(**RAW)
 
     def validate(self) -> None:
         """Refuse what is no percentage."""
@@ -149,11 +146,8 @@ class Percentiles(Procedure):
     def _chart(self, profile: Profile, asked: Sequence[float], found: np.ndarray) -> Chart:
         heights = np.where(np.isfinite(found), found, np.nan)
         series = tuple(
-            (f"Band {number}: {band.name}" if band.name else f"Band {number}",
-             tuple(asked), tuple(row))
-            for number, band, row in zip(profile.band_numbers, profile.bands, heights.tolist())
-        )  # fmt: skip
-        units = {"" if self.raw else band.unit for band in profile.bands}
-        unit = units.pop() if len(units) == 1 else ""
-        label = f"Value ({unit})" if unit else "Value"
+            (title, tuple(asked), tuple(row))
+            for title, row in zip(band_titles(profile), heights.tolist())
+        )
+        label = value_label(profile, raw=self.raw)
         return Chart("Percentiles", "Share of valid pixels (%)", label, series, "lines")

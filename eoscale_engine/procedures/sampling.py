@@ -19,6 +19,7 @@ from eoscale_engine.declaration import (
     parameter,
 )
 from eoscale_engine.errors import InputError
+from eoscale_engine.parameters import RAW
 from eoscale_engine.procedures.sample_tables import (
     MOST_SERIES,
     Sample,
@@ -126,12 +127,7 @@ class SamplePixels(Procedure):
         0, minimum=0, maximum=2**31 - 1, help="Any whole number; another one gives other points"
     )
     all_touched: bool = parameter(**ALL_TOUCHED)
-    raw: bool = parameter(
-        False,
-        label="Pixels as stored",
-        help="Use the stored pixels, without the scale and offset of their bands",
-        advanced=True,
-    )
+    raw: bool = parameter(**RAW)
 
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
         """Draw, then tabulate."""

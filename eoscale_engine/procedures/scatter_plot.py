@@ -21,6 +21,8 @@ from eoscale_engine.declaration import (
     parameter,
 )
 from eoscale_engine.errors import InputError
+from eoscale_engine.parameters import RAW
+from eoscale_engine.procedures.chart_labels import band_titles
 from eoscale_engine.procedures.histogram_bins import LARGEST_INTEGER, integer_layout
 from eoscale_engine.procedures.selection import (
     ALL_TOUCHED,
@@ -132,12 +134,7 @@ class ScatterPlot(Procedure):
         help="End of the last bin on y; the largest value if not set",
     )
     all_touched: bool = parameter(**ALL_TOUCHED)
-    raw: bool = parameter(
-        False,
-        label="Pixels as stored",
-        help="Use the stored pixels, without the scale and offset of their bands",
-        advanced=True,
-    )
+    raw: bool = parameter(**RAW)
 
     @property
     def _bounds(self) -> tuple[Bounds, Bounds]:
@@ -251,8 +248,7 @@ class ScatterPlot(Procedure):
         titles = []
         for profile, number in ((profiles[0], self.band), (profiles[-1], second)):
             band = profile.bands[number - 1]
-            title = f"Band {profile.band_numbers[number - 1]}"
-            title += f": {band.name}" if band.name else ""
+            title = band_titles(profile)[number - 1]
             titles.append(f"{title} ({band.unit})" if band.unit and not self.raw else title)
         if len(profiles) > 1:
             titles[1] += ", second image"

@@ -20,6 +20,8 @@ from eoscale_engine.declaration import (
     image,
     parameter,
 )
+from eoscale_engine.parameters import RAW
+from eoscale_engine.procedures.chart_labels import value_label
 from eoscale_engine.procedures.percentiles import check_percentiles, column_of
 from eoscale_engine.procedures.selection import (
     ALL_TOUCHED,
@@ -122,12 +124,7 @@ class RasterStatistics(Procedure):
         "images of 32 and 64 bits",
     )  # fmt: skip
     all_touched: bool = parameter(**ALL_TOUCHED)
-    raw: bool = parameter(
-        False,
-        label="Pixels as stored",
-        help="Use the stored pixels, without the scale and offset of their bands",
-        advanced=True,
-    )
+    raw: bool = parameter(**RAW)
 
     def validate(self) -> None:
         """Refuse what is no percentage."""
@@ -172,7 +169,7 @@ class RasterStatistics(Procedure):
             self.label,
             (Table("Statistics", columns, table),),
             {name: named[0].get(name.lower()) for name, _ in self.numbers},
-            (_chart(profile, named),),
+            (_chart(profile, named, raw=self.raw),),
             (*self._notes(moments), *scale_notes(profile, self.raw), *selection_notes(within)),
         )
 
@@ -250,7 +247,7 @@ def _number(value: float) -> Optional[float]:
     return None if value != value else value
 
 
-def _chart(profile: Profile, rows: Sequence[Mapping[str, Any]]) -> Chart:
+def _chart(profile: Profile, rows: Sequence[Mapping[str, Any]], *, raw: bool) -> Chart:
     """Range, mean and spread over the bands; what is not finite leaves a gap."""
     bands = tuple(map(float, profile.band_numbers))
     series = tuple(
@@ -263,11 +260,8 @@ def _chart(profile: Profile, rows: Sequence[Mapping[str, Any]]) -> Chart:
             ("Minimum", "minimum", 0),
         )
     )
-    units = {row["unit"] for row in rows}
-    unit = units.pop() if len(units) == 1 else ""
     kind = "bars" if profile.count == 1 else "lines"
-    label = f"Value ({unit})" if unit else "Value"
-    return Chart("Range and spread", "Band", label, series, kind)
+    return Chart("Range and spread", "Band", value_label(profile, raw=raw), series, kind)
 
 
 def _finite(row: Mapping[str, Any], column: str, deviations: int) -> float:

@@ -18,6 +18,8 @@ from eoscale_engine.declaration import (
     image,
     parameter,
 )
+from eoscale_engine.parameters import RAW
+from eoscale_engine.procedures.chart_labels import band_titles
 from eoscale_engine.procedures.selection import (
     ALL_TOUCHED,
     MASK,
@@ -82,12 +84,7 @@ class UniqueValues(Procedure):
 
     area_unit: str = parameter(**AREA_UNIT)
     all_touched: bool = parameter(**ALL_TOUCHED)
-    raw: bool = parameter(
-        False,
-        label="Pixels as stored",
-        help="Use the stored pixels, without the scale and offset of their bands",
-        advanced=True,
-    )
+    raw: bool = parameter(**RAW)
 
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
         """Count, and list by band."""
@@ -111,7 +108,9 @@ class UniqueValues(Procedure):
         rows: list[tuple[Any, ...]] = []
         bands: list[tuple[Any, ...]] = []
         series = []
-        for number, band, (tally, invalid) in zip(profile.band_numbers, profile.bands, found):
+        titles = band_titles(profile)
+        of_bands = zip(profile.band_numbers, titles, profile.bands, found)
+        for number, title, band, (tally, invalid) in of_bands:
             values = [physical(value, band, self.raw) for value in tally.values[0].tolist()]
             pixels, valid = tally.pixels.tolist(), int(tally.pixels.sum())
             covered = areas_of(tally, areas, self.area_unit)
@@ -123,7 +122,6 @@ class UniqueValues(Procedure):
             bands.append((number, band.name, len(listed), valid, invalid, most, least))
             shown = [(float(row[0]), float(row[2])) for row in listed if np.isfinite(row[0])]
             if 0 < len(shown) <= MAXIMUM_BINS:
-                title = f"Band {number}: {band.name}" if band.name else f"Band {number}"
                 places, heights = zip(*shown)
                 series.append((title, places, heights))
         columns = ("band", "name", "distinct", "valid", "invalid", "majority", "minority")

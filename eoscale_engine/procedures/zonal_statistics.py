@@ -21,6 +21,8 @@ from eoscale_engine.declaration import (
     polygons,
 )
 from eoscale_engine.errors import InputError
+from eoscale_engine.parameters import RAW
+from eoscale_engine.procedures.chart_labels import band_titles, value_label
 from eoscale_engine.procedures.percentiles import check_percentiles, column_of
 from eoscale_engine.procedures.selection import ALL_TOUCHED
 from eoscale_engine.procedures.zonal_statistics_scattered import scattered_zones
@@ -122,12 +124,7 @@ class ZonalStatistics(Procedure):
     prefix: str = parameter("", help="What the names of all columns but 'zone' begin with")
     area_unit: str = parameter(**AREA_UNIT)
     all_touched: bool = parameter(**ALL_TOUCHED)
-    raw: bool = parameter(
-        False,
-        label="Pixels as stored",
-        help="Use the stored pixels, without the scale and offset of their bands",
-        advanced=True,
-    )
+    raw: bool = parameter(**RAW)
 
     def validate(self) -> None:
         """Refuse what is no percentage."""
@@ -286,15 +283,12 @@ def _chart(
     asked: ZonalStatistics, profile: Profile, names: Sequence[int], listed: Sequence[Zone]
 ) -> Chart:
     """The mean of each zone, or how many zones have which mean."""
-    units = {"" if asked.raw else band.unit for band in profile.bands}
-    unit = units.pop() if len(units) == 1 else ""
-    label = f"Mean ({unit})" if unit else "Mean"
+    label = value_label(profile, "Mean", raw=asked.raw)
     series = []
-    for place, (number, band) in enumerate(zip(profile.band_numbers, profile.bands)):
+    for place, (title, band) in enumerate(zip(band_titles(profile), profile.bands)):
         found = [moment_values(zone.bands[place].moments, band, asked.raw)[1] for zone in listed]
         means = np.array([math.nan if mean is None else mean for mean in found], np.float64)
         means[np.isinf(means)] = math.nan
-        title = f"Band {number}: {band.name}" if band.name else f"Band {number}"
         series.append((title, tuple(map(float, names)), tuple(means.tolist())))
     if len(listed) <= MOST_BARS:
         return Chart("Mean of each zone", "Zone", label, tuple(series))

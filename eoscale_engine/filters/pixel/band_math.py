@@ -13,6 +13,7 @@ from eoscale_engine.declaration import Blocks, ImageFilter, Input, Pixels, image
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.pixel.expression import close_match, compile_expressions
 from eoscale_engine.filters.pixel.expression_steps import Program, Step, evaluate
+from eoscale_engine.parameters import RAW
 from eoscale_engine.profile import Profile
 
 _SINGLE = ("uint8", "int8", "uint16", "int16", "float32")
@@ -77,12 +78,7 @@ class BandMath(ImageFilter):
         choices=("float32", "float64", "uint8", "int16", "uint16", "int32", "uint32"),
         help="Of the result. Integers are rounded, and held within the type's range",
     )
-    raw: bool = parameter(
-        False,
-        label="Pixels as stored",
-        help="Use the stored pixels, without the scale and offset of their bands",
-        advanced=True,
-    )
+    raw: bool = parameter(**RAW)
 
     @cached_property
     def program(self) -> Program:

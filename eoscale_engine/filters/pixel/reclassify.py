@@ -14,6 +14,7 @@ from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, parameter
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.physical_values import physical_dtype, physical_values
 from eoscale_engine.filters.pixel.value_classes import ENDS, Table, classes_of, looked_up
+from eoscale_engine.parameters import RAW
 from eoscale_engine.profile import Band, Number, Profile, can_hold, default_nodata
 from eoscale_engine.styles import Classes, Style
 
@@ -99,12 +100,7 @@ class Reclassify(ImageFilter):
         label="Data type",
         help="Of the result; automatic is the smallest that holds all values.",
     )
-    raw: bool = parameter(
-        False,
-        label="Pixels as stored",
-        help="Use the stored pixels, without the scale and offset of their bands.",
-        advanced=True,
-    )
+    raw: bool = parameter(**RAW)
 
     def validate(self) -> None:
         """Refuse rows that can match nothing, and values that the data type cannot hold."""
