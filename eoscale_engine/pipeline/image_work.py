@@ -203,7 +203,8 @@ def _tasks_of(area: Window, inputs: Inputs, workers: int) -> list[Window]:
     several times.
     """
     sources = [source for _, sources in inputs for source in sources]
-    wide = any(isinstance(s, RasterFile) and s.block_shape[1] > PIECE_COLS for s in sources)
+    files = [source for source in sources if isinstance(source, RasterFile)]
+    wide = any(file.derived or file.block_shape[1] > PIECE_COLS for file in files)
     bytes_of_piece = CELL * PIECE_COLS * sum(source.profile.pixel_bytes for source in sources)
     most = max(1, TASK_BYTES // bytes_of_piece) * PIECE_COLS
     rows = split(area, CELL, area.end_col)

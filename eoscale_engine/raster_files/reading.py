@@ -57,6 +57,8 @@ class RasterFile:
         :func:`file_signature`).
     described : int
         When, in nanoseconds.
+    derived : bool
+        Whether its pixels are those of other files (a VRT), whose blocks may be others.
     """
 
     path: str
@@ -67,6 +69,7 @@ class RasterFile:
     alpha: int = 0
     signature: Optional[Signature] = None
     described: int = 0
+    derived: bool = False
 
     def read(
         self,
@@ -227,7 +230,7 @@ def open_raster_file(
     cols, rows = dataset.GetRasterBand(chosen[0]).GetBlockSize()
     return RasterFile(
         path, chosen, profile, (rows, cols), mask, alpha if mask == "alpha" else 0,
-        file_signature(path), time.time_ns(),
+        file_signature(path), time.time_ns(), dataset.GetDriver().ShortName == "VRT",
     )  # fmt: skip
 
 

@@ -246,7 +246,10 @@ class ReduceJob:
     def _in_small_blocks(self) -> bool:
         """Whether cells can be read one by one, no block of a file being decoded for several."""
         files = [s for _, sources in self.inputs for s in sources if not isinstance(s, Image)]
-        return all(CELL % size == 0 for file in files for size in file.block_shape)
+        return all(
+            not file.derived and all(CELL % size == 0 for size in file.block_shape)
+            for file in files
+        )  # fmt: skip
 
     def _inside(self, core: Window, mask: Optional[Area]) -> Optional[np.ndarray]:
         inside = None if self.polygons is None else self.polygons.inside(core)

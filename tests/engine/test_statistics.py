@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 import numpy as np
 import pytest
+from osgeo import gdal
 from scipy import stats
 
 from eoscale_engine.context import EOContextManager
@@ -20,6 +21,7 @@ from eoscale_engine.procedures.histogram import Histogram
 from eoscale_engine.procedures.percentiles import Percentiles
 from eoscale_engine.procedures.statistics import RasterStatistics
 from eoscale_engine.profile import DTYPES, Affine, Band, Profile
+from eoscale_engine.raster_files.reading import RasterFile
 from eoscale_engine.reductions import distinct
 from eoscale_engine.reductions.statistics import BandMoments
 from eoscale_engine.reductions.summary import jsonable
@@ -385,6 +387,37 @@ def test_long_tasks_change_no_bit() -> None:
             context.get_array(key)[:] = pixels
             found.add(repr(context.reduce(BandMoments(), [key])))
     assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "vrt", "cols"),
+    [
+        (["TILED=YES", "BLOCKXSIZE=256", "BLOCKYSIZE=256"], False, {CELL, 88}),
+        ([], False, {4 * CELL + 600}),
+        ([], True, {4 * CELL + 600}),
+    ],
+)
+def test_no_block_is_decoded_for_several_reads(
+    options: list[str], vrt: bool, cols: set[int], tmp_path: Path, monkeypatch
+) -> None:
+    path, read, seen = str(tmp_path / "a.tif"), RasterFile.read, set()
+    pixels = np.random.default_rng(5).gamma(2, 100, (CELL + 40, 4 * CELL + 600)).astype("float32")
+    file = gdal.GetDriverByName("GTiff").Create(path, *pixels.shape[::-1], 1, 6, options)
+    file.WriteArray(pixels)
+    file = None
+    if vrt:
+        path = str(tmp_path / "a.vrt")
+        gdal.Translate(path, str(tmp_path / "a.tif"), format="VRT").FlushCache()
+
+    def noted(self: RasterFile, window: Window, *rest: Any, **named: Any) -> np.ndarray:
+        seen.add(window.cols)
+        return read(self, window, *rest, **named)
+
+    monkeypatch.setattr(RasterFile, "read", noted)
+    with EOContextManager(inline=True) as context:
+        found = context.run(RasterStatistics(percentiles=()), context.describe(path))
+    assert found.numbers["MEAN"] == pytest.approx(pixels.mean(dtype=float), rel=1e-12)
+    assert seen == cols
 
 
 def boxes(*corners: tuple[float, float, float, float]) -> str:
