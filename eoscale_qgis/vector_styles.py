@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from qgis.core import (
+    NULL,
     QgsCategorizedSymbolRenderer,
     QgsClassificationQuantile,
     QgsFeatureRenderer,
@@ -35,9 +36,10 @@ class ByColumn:
     column: str
 
     def renderer(self, layer: QgsVectorLayer) -> Optional[QgsFeatureRenderer]:
-        """The renderer for a layer; None where the column is missing or empty."""
+        """The renderer for a layer; None without places, or values, to colour."""
         place = layer.fields().lookupField(self.column)
-        if place < 0:
+        # a CSV file keeps no geometry
+        if place < 0 or not layer.isSpatial():
             return None
         if layer.fields().at(place).type() == NUMBER:
             return self._graduated(layer)
@@ -55,7 +57,8 @@ class ByColumn:
         return renderer if renderer.ranges() else None
 
     def _categorized(self, layer: QgsVectorLayer, place: int) -> Optional[QgsFeatureRenderer]:
-        values = sorted(layer.uniqueValues(place, MOST_VALUES + 1))
+        found = layer.uniqueValues(place, MOST_VALUES + 1)
+        values = sorted(value for value in found if value != NULL)
         if not 0 < len(values) <= MOST_VALUES:
             return None
         categories = []

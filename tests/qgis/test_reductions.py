@@ -204,8 +204,13 @@ def test_columns_that_show_nothing(zones):
     zones.dataProvider().addAttributes([QgsField("empty", NUMBER)])
     zones.updateFields()
     assert ByColumn("empty").renderer(zones) is None
-    texts = ByColumn("class").renderer(zones)
-    assert [item.value() for item in texts.categories()] == [0, 1]
+    zones.dataProvider().changeAttributeValues({1: {0: None}, 3: {0: None}})
+    assert [item.value() for item in ByColumn("class").renderer(zones).categories()] == [1]
+    table = QgsVectorLayer("None?field=class:integer", "table", "memory")
+    feature = QgsFeature(table.fields())
+    feature.setAttributes([1])
+    table.dataProvider().addFeature(feature)
+    assert ByColumn("class").renderer(table) is None
 
 
 # ---- numbers in models
