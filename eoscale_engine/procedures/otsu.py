@@ -17,7 +17,7 @@ from eoscale_engine.procedures.otsu_counts import Counting, ValueCounts
 from eoscale_engine.procedures.value_bounds import check_bounds
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.histogram import MAXIMUM_BINS
-from eoscale_engine.reductions.key_counts import Counts, KeyCounts
+from eoscale_engine.reductions.key_counts import Counts
 from eoscale_engine.reductions.statistics import scale_notes
 from eoscale_engine.styles import Classes, Style
 
@@ -116,7 +116,7 @@ class OtsuThreshold(Procedure):
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
         """Count, search, then classify."""
         profile = engine.profile(images["INPUT"][0])
-        counted = Counting(
+        counted, pixels = Counting(
             self.lower, self.upper, self.bins, raw=self.raw, per_band=self.per_band
         ).counts(self.label, images, engine)
         parts = [best_parts(found.values, found.counts, self.classes) for found in counted]
@@ -125,7 +125,6 @@ class OtsuThreshold(Procedure):
         if self.output:
             every = limits if self.per_band else limits * profile.count
             made = engine.filter(ThresholdClasses(tuple(every), self.raw), images)
-        pixels = engine.reduce(KeyCounts(), {"INPUT": images["INPUT"]})
         return made, self._summary(profile, counted, parts, limits, pixels)
 
     def _summary(

@@ -14,9 +14,9 @@ from eoscale_engine.errors import InputError
 from eoscale_engine.profile import Band, Profile
 from eoscale_engine.reductions.band_counts import BandCounts, edges_of
 from eoscale_engine.reductions.histogram import ValueRange
-from eoscale_engine.reductions.key_counts import KeyCounts
+from eoscale_engine.reductions.key_counts import Counts, KeyCounts
 from eoscale_engine.reductions.keys import value_of_key
-from eoscale_engine.reductions.statistics import physical
+from eoscale_engine.reductions.statistics import Together, physical
 
 LARGEST_INTEGER = 2**51
 """Up to here float64 holds the half-integers between which integers have their bins."""
@@ -57,18 +57,22 @@ class Counting:
 
     def counts(
         self, label: str, images: Mapping[str, Sequence[Any]], engine: Engine
-    ) -> list[ValueCounts]:
-        """Of each band, or a single one; an InputError, with a label, of bins without a width."""
+    ) -> tuple[list[ValueCounts], list[Counts]]:
+        """Of each band, or a single one; and of each band how many pixels are valid.
+
+        An InputError, with a label, of bins without a width.
+        """
         profile = engine.profile(images["INPUT"][0])
         dtype = np.dtype(profile.dtype)
         if dtype.kind in "iu" and dtype.itemsize <= 2:
+            pixels = engine.reduce(KeyCounts(), images)
             counted = [
                 self._exact(band.digits, band.pixels, dtype, about)
-                for band, about in zip(engine.reduce(KeyCounts(), images), profile.bands)
+                for band, about in zip(pixels, profile.bands)
             ]
-            return counted if self.per_band else [_together(counted)]
+            return counted if self.per_band else [_together(counted)], pixels
         whole = self._in_integers(profile)
-        ranges = engine.reduce(ValueRange(raw=self.raw), images)
+        ranges, pixels = engine.reduce(Together((ValueRange(raw=self.raw), KeyCounts())), images)
         if not self.per_band:
             ranges = [_widest(ranges)] * len(ranges)
         layouts = [
@@ -78,7 +82,7 @@ class Counting:
         found = engine.reduce(BandCounts(tuple(layouts), self.raw), images)
         if not self.per_band:
             found = [np.sum(found, axis=0)]
-        return [_of_bins(counts, layout, whole) for counts, layout in zip(found, layouts)]
+        return [_of_bins(counts, layout, whole) for counts, layout in zip(found, layouts)], pixels
 
     def _exact(
         self, keys: np.ndarray, pixels: np.ndarray, dtype: np.dtype, band: Band
