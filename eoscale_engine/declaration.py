@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Optional, SupportsIndex, Union, get_type_hints
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Optional, SupportsIndex, Union
 
 import numpy as np
 
 from eoscale_engine.callables import rebuilt, reference_to
 from eoscale_engine.errors import InputError
-from eoscale_engine.parameters import Parameter, parameter, parameter_of
+from eoscale_engine.parameters import Parameter, parameter, parameters_of
 from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Profile
 from eoscale_engine.styles import Style
@@ -317,10 +317,7 @@ class Declaration(ABC):
     @classmethod
     def parameters(cls) -> tuple[Parameter, ...]:
         """The declaration's parameters, in order; none of a class without fields."""
-        if not hasattr(cls, "__dataclass_fields__"):
-            return ()
-        hints = get_type_hints(cls)
-        return tuple(parameter_of(item, hints[item.name]) for item in fields(cls))  # type: ignore[arg-type]
+        return parameters_of(cls)
 
     @classmethod
     def summary(cls) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import MISSING, Field, dataclass, field
-from typing import Any, Optional, Union, get_args, get_origin
+from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import lru_cache
+from typing import Any, Optional, Union, get_args, get_origin, get_type_hints
 
 from eoscale_engine.errors import InputError
 
@@ -147,7 +148,19 @@ RAW: dict[str, Any] = {
 _KINDS = {int: "integer", float: "number", bool: "boolean", str: "text"}
 
 
-def parameter_of(item: Field[Any], hint: Any) -> Parameter:
+@lru_cache(maxsize=1024)
+def parameters_of(declaration: type) -> tuple[Parameter, ...]:
+    """The parameters of a class, in order; none of one without fields.
+
+    They are kept: to look up type hints takes a millisecond, and each of its objects asks.
+    """
+    if not hasattr(declaration, "__dataclass_fields__"):
+        return ()
+    hints = get_type_hints(declaration)
+    return tuple(_parameter_of(item, hints[item.name]) for item in fields(declaration))
+
+
+def _parameter_of(item: Field[Any], hint: Any) -> Parameter:
     """The parameter that a field of this type declares."""
     options = dict(item.metadata)
     optional = get_origin(hint) is Union and type(None) in get_args(hint)

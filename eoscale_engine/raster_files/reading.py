@@ -59,6 +59,8 @@ class RasterFile:
         When, in nanoseconds.
     derived : bool
         Whether its pixels are those of other files (a VRT), whose blocks may be others.
+    as_stored : bool
+        Whether each band's blocks lie apart in the file and hold pixels of the profile's dtype.
     """
 
     path: str
@@ -70,6 +72,7 @@ class RasterFile:
     signature: Optional[Signature] = None
     described: int = 0
     derived: bool = False
+    as_stored: bool = False
 
     def read(
         self,
@@ -85,13 +88,10 @@ class RasterFile:
         if out is None:
             out = np.empty((len(self.bands), window.rows, window.cols), self.profile.dtype)
         dataset = (datasets or Datasets()).get(self)
-        straight = self._is_block(window) and out.flags.c_contiguous
-        if straight and _as_stored(dataset, self.bands, out):
+        if self.as_stored and self._is_block(window) and out.flags.c_contiguous:
             # to where they are wanted, not by way of GDAL's cache of blocks
             place = window.col // window.cols, window.row // window.rows
-            for number, pixels in zip(self.bands, out):
-                read = dataset.GetRasterBand(number).ReadBlock
-                self._checked(call_gdal(read, *place, pixels.view(np.uint8)), window)
+            self._checked(call_gdal(_read_blocks, dataset, self.bands, place, out), window)
         else:
             self._decode(dataset.ReadAsArray, window, buf_obj=out, band_list=list(self.bands))
         return out
@@ -139,13 +139,23 @@ class RasterFile:
         return pixels
 
 
-def _as_stored(dataset: gdal.Dataset, bands: Sequence[int], out: np.ndarray) -> bool:
-    """Whether blocks of these bands lie apart in the file, with pixels of the array's own type."""
-    if not _READS_BLOCKS:
-        return False
+def _read_blocks(
+    dataset: gdal.Dataset, bands: Sequence[int], place: tuple[int, int], out: np.ndarray
+) -> Optional[np.ndarray]:
+    """Decode one block of each band; None where one fails."""
+    for number, pixels in zip(bands, out):
+        if dataset.GetRasterBand(number).ReadBlock(*place, pixels.view(np.uint8)) is None:
+            return None
+    return out
+
+
+def _as_stored(dataset: gdal.Dataset, bands: Sequence[int], dtype: str) -> bool:
+    """Whether GDAL decodes blocks of these bands to arrays of a dtype without a change."""
     apart = dataset.GetMetadataItem("INTERLEAVE", "IMAGE_STRUCTURE") == "BAND"
-    return (apart or dataset.RasterCount == 1) and all(
-        dataset.GetRasterBand(number).DataType == gdal_type(out.dtype.name) for number in bands
+    return (
+        _READS_BLOCKS
+        and (apart or dataset.RasterCount == 1)
+        and all(dataset.GetRasterBand(n).DataType == gdal_type(dtype) for n in bands)
     )
 
 
@@ -231,6 +241,7 @@ def open_raster_file(
     return RasterFile(
         path, chosen, profile, (rows, cols), mask, alpha if mask == "alpha" else 0,
         file_signature(path), time.time_ns(), dataset.GetDriver().ShortName == "VRT",
+        _as_stored(dataset, chosen, profile.dtype),
     )  # fmt: skip
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, ClassVar, NamedTuple, Union
 
 import numpy as np
@@ -16,8 +16,8 @@ from eoscale_engine.profile import Band, Profile
 CHUNK_ROWS = 64
 """Rows of a cell taken at a time: with 512 columns, 256 kB in float64, which stays in the cache."""
 
-DOT_PIXELS = 8192
-"""Of a dot product: so few that no BLAS shares them out among threads, which changes the bits."""
+LINES, LINE_PIXELS = 8, 4096
+"""Pixels whose powers are summed at a time."""
 
 
 class Moments(NamedTuple):
@@ -112,45 +112,94 @@ def valid_chunks(block: Block, band: int) -> Iterator[np.ndarray]:
 
 
 def moments(values: np.ndarray) -> Moments:
-    """Moments of at least one valid pixel, of any integer or float dtype, in two passes."""
-    size = values.size
+    """Moments of at least one valid pixel, of any integer or float dtype, in one pass.
+
+    Powers are summed of the distances from a value near the mean, then moved to the mean itself.
+    That value is the mean of every 256th pixel of a cell: whatever the pixels, it lies within 16
+    standard deviations of their own, so that only few digits can cancel.
+    """
+    size, infinite, base = values.size, 0, 0
+    values = values.ravel()
+    minimum, maximum = values.min().item(), values.max().item()
     if values.dtype.kind == "f":
-        minimum, maximum = float(values.min()), float(values.max())
         low, high = minimum, maximum
         if not (math.isfinite(minimum) and math.isfinite(maximum)):
             values = values[np.isfinite(values)]
             if not values.size:
                 return Moments(size, 0, size, minimum, maximum)
-            low, high = float(values.min()), float(values.max())
+            low, high = values.min().item(), values.max().item()
         infinite = size - values.size
-        wide = values.astype(np.float64, order="C").ravel()
-        total: Union[int, float] = _sum(wide)
-        # rounding must not give equal pixels a mean beside them
-        mean = min(max(total / values.size, low), high)
+        # neither rounding nor overflow must give pixels a mean that lies beside them
+        near = min(max(_mean_of_some(values), low), high)
+        if 0 < high - low < math.inf:
+            # of few digits, so that sums of whole numbers are exact in floats too
+            step = math.ldexp(1.0, max(math.frexp(high - low)[1] - 9, -1074))
+            near = min(max(round(near / step) * step, low), high)
     else:
-        minimum, maximum, infinite = int(values.min()), int(values.max()), 0
-        base = minimum if values.dtype.itemsize == 8 else 0
-        if base:
+        if values.dtype.itemsize == 8:
             # float64 would round 64-bit integers; their distances from the smallest it holds far
             # better, and unsigned subtraction is exact even across the whole range.
+            base = minimum
             values = values.astype(np.uint64) - np.uint64(base % 2**64)
-        wide = values.astype(np.float64, order="C").ravel()
-        above = _exact_sum(values) if values.dtype.itemsize == 8 else int(_sum(wide))
-        total, mean = base * size + above, above / size
-    return Moments(size, 0, infinite, minimum, maximum, total, *_powers(wide, mean))
+        near = float(round(_mean_of_some(values)))
+    first, second, third, fourth = _power_sums(values, near)
+    total: Union[int, float] = first + near * values.size
+    if values.dtype.itemsize == 8 and values.dtype.kind != "f":
+        total = base * size + _exact_sum(values)
+    elif values.dtype.kind != "f":
+        total = int(first) + int(near) * size
+    mean = first / values.size
+    squares = max(second - mean * first, 0.0)
+    cubes = third - mean * (3 * second - 2 * mean * first)
+    fourths = max(fourth - mean * (4 * third - mean * (6 * second - 3 * mean * first)), 0.0)
+    return Moments(size, 0, infinite, minimum, maximum, total, squares, cubes, fourths)
 
 
-def _powers(values: np.ndarray, mean: float) -> tuple[float, float, float]:
-    """Sums of the second to fourth powers of deviations; changes the values."""
-    values -= mean
-    powers = values * values
-    squares = cubes = fourths = 0.0
-    for first in range(0, values.size, DOT_PIXELS):
-        one, two = values[first : first + DOT_PIXELS], powers[first : first + DOT_PIXELS]
-        squares += float(one.dot(one))
-        cubes += float(one.dot(two))
-        fourths += float(two.dot(two))
-    return squares, cubes, fourths
+def _mean_of_some(values: np.ndarray) -> float:
+    """The mean of about 1024 pixels that lie evenly among all."""
+    some = values[:: max(1, values.size // 1024)]
+    return float(np.add.reduce(some, dtype=np.float64)) / some.size
+
+
+class _Room(threading.local):
+    """Where a thread keeps distances of pixels and their squares, 256 kB each: in the cache.
+
+    They lie in lines so short that no BLAS shares out their dot products among threads, which would
+    change the bits.
+    """
+
+    def __init__(self) -> None:
+        lines = np.empty((2, LINES, LINE_PIXELS))
+        self.distances, self.squares = lines.reshape(2, -1)
+        self.rows, self.columns = lines[:, :, np.newaxis], lines[..., np.newaxis]
+
+
+_room = _Room()
+_ones = np.ones((LINE_PIXELS, 1))
+
+
+def _power_sums(values: np.ndarray, near: float) -> tuple[float, float, float, float]:
+    """Sums of the first to fourth powers of the pixels' distances from a value."""
+    if values.size <= LINE_PIXELS:
+        one = values.astype(np.float64)
+        one -= near
+        two = one * one
+        return _sum(one), float(one.dot(one)), float(one.dot(two)), float(two.dot(two))
+    chunk = LINES * LINE_PIXELS
+    # few calls, for they take as long as the arithmetic: each makes one sum of each line
+    found = np.empty((-(-values.size // chunk), 4, LINES, 1, 1))
+    for number, sums in enumerate(found):
+        part = values[number * chunk : (number + 1) * chunk]
+        distances = _room.distances[: part.size]
+        distances[...] = part
+        distances -= near
+        _room.distances[part.size :] = 0
+        np.multiply(_room.distances, _room.distances, out=_room.squares)
+        np.matmul(_room.rows[0], _ones, out=sums[0])
+        np.matmul(_room.rows[0], _room.columns[0], out=sums[1])
+        np.matmul(_room.rows, _room.columns[1], out=sums[2:])
+    first, second, third, fourth = found.sum(axis=(0, 2, 3, 4)).tolist()
+    return first, second, third, fourth
 
 
 def _sum(values: np.ndarray) -> float:
@@ -203,12 +252,14 @@ class BandMoments(Reduction):
 
     def map(self, blocks: Blocks) -> list[Moments]:
         """The moments of each band in one cell."""
-        found = []
+        found, valid = [], blocks[0].valid
         # Powers of very large floats may overflow to infinity; the result then says so.
         with np.errstate(over="ignore", invalid="ignore"):
             for band in range(blocks[0].pixels.shape[0]):
-                chunks = map(moments, valid_chunks(blocks[0], band))
-                cell = reduce(merge_moments, chunks, Moments())
+                values = blocks[0].pixels[band]
+                if valid is not None and not valid[band].all():
+                    values = values[valid[band]]
+                cell = moments(values) if values.size else Moments()
                 found.append(cell._replace(invalid=blocks.size - cell.valid))
         return found
 

@@ -104,6 +104,24 @@ def test_equals_numpy_and_exact_sums_for_any_split(dtype: str, masked: bool) -> 
             assert row["median"] == pytest.approx(float(np.median(ordered)), rel=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["uint16", "int32", "float32", "float64"])
+@pytest.mark.parametrize("size", [CELL * CELL, CELL * CELL - 1, 33_000, 4_097, 4_096, 7])
+def test_a_misleading_sample_costs_few_digits(dtype: str, size: int) -> None:
+    # the sums start from the mean of evenly chosen pixels: here those alone are far from all others
+    pixels = np.random.default_rng(size).integers(0, 5, (1, 1, size)).astype(dtype)
+    pixels[0, 0, :: max(1, size // 1024)] += np.dtype(dtype).type(60_000)
+    row = rows_of(summary_of(pixels, cell=(1, size), percentiles=()))[0]
+    values, counts = np.unique(pixels.astype(int), return_counts=True)
+    pairs = list(zip(values.tolist(), counts.tolist()))
+    mean = Fraction(sum(value * count for value, count in pairs), size)
+    powers = [sum(count * (value - mean) ** n for value, count in pairs) / size for n in (2, 3, 4)]
+    variance = float(powers[0])
+    assert row["sum"] == mean * size
+    assert row["std_dev"] == pytest.approx(math.sqrt(variance), rel=1e-13)
+    assert row["skewness"] == pytest.approx(float(powers[1]) / variance**1.5, rel=1e-11, abs=1e-11)
+    assert row["kurtosis"] == pytest.approx(float(powers[2]) / variance**2 - 3, rel=1e-11)
+
+
 def test_64_bit_integers_are_not_rounded() -> None:
     large = 2**62
     pixels = np.array([[[large + 1, large + 3, large + 5, -large]]], np.int64)
@@ -169,6 +187,14 @@ def test_overflow_of_the_sum_raises_no_warning() -> None:
         warnings.simplefilter("error")
         (row,) = rows_of(summary_of(np.full((1, 2, 100), 1.7e308), cell=(1, 50)))
     assert (row["minimum"], row["sum"]) == (1.7e308, math.inf)
+
+
+@pytest.mark.parametrize("pixels", [[1e308, 1.7e308, 1.7e308], [5e-324, 0, 0], [3e38, 1e-38, 0]])
+def test_the_ends_of_the_range_of_floats(pixels: list[float]) -> None:
+    row = rows_of(summary_of(np.array([[pixels]])))[0]
+    assert (row["minimum"], row["maximum"]) == (min(pixels), max(pixels))
+    assert row["sum"] == sum(pixels)
+    assert math.isinf(row["sum"]) or min(pixels) <= row["mean"] <= max(pixels)
 
 
 def test_values_are_physical_unless_raw() -> None:
