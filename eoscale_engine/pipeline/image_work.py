@@ -31,7 +31,7 @@ from eoscale_engine.tiling import CELL, Window, split, strip_shape
 TASK_BYTES = 64 * 1024 * 1024
 """Most bytes of images that a task of a reduction looks at where one piece has fewer."""
 
-LAST_ROWS = 1
+LAST_ROWS = 2
 """Rows of cells for each worker that are cut into pieces."""
 
 

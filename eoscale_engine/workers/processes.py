@@ -145,6 +145,7 @@ class ProcessWorkers:
                 worker.forgotten = []
         while self._hand_out_one(now):
             self._last_used = now
+        self._hand_out_ahead()
         idle = [worker for worker in self._pool if worker.job is None]
         if busy:
             self._last_used = now
@@ -168,6 +169,22 @@ class ProcessWorkers:
             worker.known = job.identity
         self._send(worker, ("task", worker.task[1]))
         return True
+
+    def _hand_out_ahead(self) -> None:
+        """Give busy workers their next task too, where no other job waits for its turn."""
+        with self._lock:
+            job = self._jobs[0] if len(self._jobs) == 1 else None
+            chosen = [
+                worker for worker in self._pool
+                if job is not None and worker.job is job
+                and worker.ahead is None and not worker.forgotten
+            ]  # fmt: skip
+            for worker in chosen:
+                if job is not None and job.may_go_ahead(self.workers):
+                    worker.ahead = job.take()
+        for worker in chosen:
+            if worker.ahead is not None:
+                self._send(worker, ("task", worker.ahead[1]))
 
     def _worker_for(self, job: RunningJob, now: float) -> Optional[Worker]:
         """A worker; where all are busy for long, one more for a job that has none at all."""
@@ -241,11 +258,15 @@ class ProcessWorkers:
         except (EOFError, OSError):
             self._remove(worker)
             return
-        job, worker.job = worker.job, None
+        job, number = worker.job, worker.task[0]
+        if worker.ahead is None:
+            worker.job = None
+        else:
+            worker.task, worker.ahead = worker.ahead, None
         if job is not None:
             with self._lock:
                 job.give_back()
-            job.events.put((worker.task[0], answer))
+            job.events.put((number, answer))
 
     def _remove(self, worker: Worker) -> None:
         """A worker that died or was ended: join it; its task runs again, once, alone."""
@@ -255,6 +276,9 @@ class ProcessWorkers:
             return
         with self._lock:
             job.give_back()
+            if worker.ahead is not None:
+                job.give_back()
+                job.pending.appendleft(worker.ahead)
             if job.stopped:
                 return
             if number not in job.retried:

@@ -54,6 +54,13 @@ class RunningJob:
         self.alone = bool(self.again)
         return (self.again or self.pending).popleft()
 
+    def may_go_ahead(self, workers: int) -> bool:
+        """Whether a worker may get a task while it still runs another.
+
+        Not among the last ones, which go to whoever is free first, nor after a worker died.
+        """
+        return not (self.stopped or self.again or self.alone) and len(self.pending) > 2 * workers
+
     def give_back(self) -> None:
         """A task does not run any more."""
         self.running -= 1
@@ -75,12 +82,17 @@ class RunningJob:
 
 @dataclass
 class Worker:
-    """A process and its pipe; the job whose task it runs, and the one that it knows."""
+    """A process and its pipe; the job whose task it runs, and the one that it knows.
+
+    ``ahead`` is the task of the same job that it begins as soon as it has done ``task``: it need
+    not wait for the dispatcher, which gets no processor while the workers use them all.
+    """
 
     process: Any
     connection: Connection
     job: Optional[RunningJob] = None
     task: tuple[int, Window] = (0, Window(0, 0, 0, 0))
+    ahead: Optional[tuple[int, Window]] = None
     known: int = -1
     forgotten: list[str] = field(default_factory=list)
 

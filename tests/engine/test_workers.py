@@ -148,6 +148,26 @@ def test_a_killed_worker_is_replaced_and_its_tile_run_again(
     assert all(len(list(tmp_path.glob(f"killed_once-{row}-*"))) == 1 for row in (0, 1, 6, 7))
 
 
+def test_busy_workers_have_their_next_task_but_not_the_last_ones(workers: ProcessWorkers) -> None:
+    seen: list[list[bool]] = []
+
+    def note(number: int, result: Any) -> None:
+        seen.append([worker.ahead is not None for worker in workers._pool])
+
+    workers.run(Doing("plain", seconds=0.05), windows(12), note, lambda: False)
+    assert any(map(any, seen[:6]))
+    assert not any(map(any, seen[-4:]))
+
+
+def test_what_was_sent_ahead_to_a_worker_that_dies_is_run_once(
+    workers: ProcessWorkers, tmp_path: Path
+) -> None:
+    job = Doing("killed_once", row=3, folder=str(tmp_path), seconds=0.02)
+    assert run(workers, job, 24) == list(range(24))
+    times = [len(list(tmp_path.glob(f"killed_once-{row}-*"))) for row in range(24)]
+    assert times == [1, 1, 1, 2, *[1] * 20]
+
+
 def test_a_function_that_always_crashes_fails_soon(workers: ProcessWorkers, tmp_path: Path) -> None:
     with pytest.raises(TileError, match="twice"):
         run(workers, Doing("killed", folder=str(tmp_path)), 500)
