@@ -169,9 +169,17 @@ class _Room(threading.local):
     """
 
     def __init__(self) -> None:
-        lines = np.empty((2, LINES, LINE_PIXELS))
-        self.distances, self.squares = lines.reshape(2, -1)
-        self.rows, self.columns = lines[:, :, np.newaxis], lines[..., np.newaxis]
+        room = np.empty((2, LINES, LINE_PIXELS))
+        self.first = [_Lines(room[:, :count]) for count in range(LINES + 1)]
+
+
+class _Lines:
+    """The first lines of a room, as they are filled and as they are multiplied."""
+
+    def __init__(self, room: np.ndarray) -> None:
+        self.distances, self.squares = room[0], room[1]
+        self.flat = room[0].reshape(-1)
+        self.rows, self.columns = room[:, :, np.newaxis], room[..., np.newaxis]
 
 
 _room = _Room()
@@ -187,17 +195,19 @@ def _power_sums(values: np.ndarray, near: float) -> tuple[float, float, float, f
         return _sum(one), float(one.dot(one)), float(one.dot(two)), float(two.dot(two))
     chunk = LINES * LINE_PIXELS
     # few calls, for they take as long as the arithmetic: each makes one sum of each line
-    found = np.empty((-(-values.size // chunk), 4, LINES, 1, 1))
+    found = np.zeros((-(-values.size // chunk), 4, LINES, 1, 1))
     for number, sums in enumerate(found):
         part = values[number * chunk : (number + 1) * chunk]
-        distances = _room.distances[: part.size]
+        count = -(-part.size // LINE_PIXELS)
+        lines = _room.first[count]
+        lines.flat[part.size :] = 0
+        distances = lines.flat[: part.size]
         distances[...] = part
         distances -= near
-        _room.distances[part.size :] = 0
-        np.multiply(_room.distances, _room.distances, out=_room.squares)
-        np.matmul(_room.rows[0], _ones, out=sums[0])
-        np.matmul(_room.rows[0], _room.columns[0], out=sums[1])
-        np.matmul(_room.rows, _room.columns[1], out=sums[2:])
+        np.multiply(lines.distances, lines.distances, out=lines.squares)
+        np.matmul(lines.rows[0], _ones, out=sums[0, :count])
+        np.matmul(lines.rows[0], lines.columns[0], out=sums[1, :count])
+        np.matmul(lines.rows, lines.columns[1], out=sums[2:, :count])
     first, second, third, fourth = found.sum(axis=(0, 2, 3, 4)).tolist()
     return first, second, third, fourth
 
