@@ -177,8 +177,7 @@ class _Lines:
     """The first lines of a room, as they are filled and as they are multiplied."""
 
     def __init__(self, room: np.ndarray) -> None:
-        self.distances, self.squares = room[0], room[1]
-        self.flat = room[0].reshape(-1)
+        self.distances, self.squares = room.reshape(2, -1)
         self.rows, self.columns = room[:, :, np.newaxis], room[..., np.newaxis]
 
 
@@ -200,8 +199,8 @@ def _power_sums(values: np.ndarray, near: float) -> tuple[float, float, float, f
         part = values[number * chunk : (number + 1) * chunk]
         count = -(-part.size // LINE_PIXELS)
         lines = _room.first[count]
-        lines.flat[part.size :] = 0
-        distances = lines.flat[: part.size]
+        lines.distances[part.size :] = 0
+        distances = lines.distances[: part.size]
         distances[...] = part
         distances -= near
         np.multiply(lines.distances, lines.distances, out=lines.squares)

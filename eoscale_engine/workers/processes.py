@@ -172,19 +172,16 @@ class ProcessWorkers:
 
     def _hand_out_ahead(self) -> None:
         """Give busy workers their next task too, where no other job waits for its turn."""
+        chosen = []
         with self._lock:
             job = self._jobs[0] if len(self._jobs) == 1 else None
-            chosen = [
-                worker for worker in self._pool
-                if job is not None and worker.job is job
-                and worker.ahead is None and not worker.forgotten
-            ]  # fmt: skip
-            for worker in chosen:
-                if job is not None and job.may_go_ahead(self.workers):
+            for worker in self._pool:
+                mine = worker.job is job and worker.ahead is None and not worker.forgotten
+                if job is not None and mine and job.may_go_ahead(self.workers):
                     worker.ahead = job.take()
-        for worker in chosen:
-            if worker.ahead is not None:
-                self._send(worker, ("task", worker.ahead[1]))
+                    chosen.append((worker, worker.ahead[1]))
+        for worker, window in chosen:
+            self._send(worker, ("task", window))
 
     def _worker_for(self, job: RunningJob, now: float) -> Optional[Worker]:
         """A worker; where all are busy for long, one more for a job that has none at all."""
