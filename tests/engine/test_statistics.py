@@ -119,7 +119,8 @@ def test_a_misleading_sample_costs_few_digits(dtype: str, size: int) -> None:
     assert row["sum"] == mean * size
     assert row["std_dev"] == pytest.approx(math.sqrt(variance), rel=1e-13)
     assert row["skewness"] == pytest.approx(float(powers[1]) / variance**1.5, rel=1e-11, abs=1e-11)
-    assert row["kurtosis"] == pytest.approx(float(powers[2]) / variance**2 - 3, rel=1e-11)
+    # of the fourth power 16^4 times the rounding of float64 may be lost
+    assert row["kurtosis"] == pytest.approx(float(powers[2]) / variance**2 - 3, rel=1e-10)
 
 
 def test_64_bit_integers_are_not_rounded() -> None:

@@ -116,7 +116,7 @@ def test_workers_do_not_import_the_script(workers: ProcessWorkers) -> None:
         ),
         ("raises_own", InputError, ["of a kind"]),
         ("leaves", TileError, ["SystemExit: enough", "rows 3 to 3"]),
-        ("unsendable", TileError, ["rows 3 to 3", "pickle"]),
+        ("unsendable", TileError, ["rows 3 to 3", "local object"]),
         ("only_here", TileError, ["rows 3 to 3", "not in this process"]),
         ("dies", TileError, ["rows 3 to 3", "twice (exit code 7)"]),
         ("dies_as_its_server", TileError, ["exit code 255"]),
