@@ -115,7 +115,7 @@ def moments(values: np.ndarray) -> Moments:
     """Moments of at least one valid pixel, of any integer or float dtype, in one pass.
 
     Powers are summed of the distances from a value near the mean, then moved to the mean itself.
-    That value is the mean of every 256th pixel of a cell: whatever the pixels, it lies within 16
+    That value is the mean of at least every 256th pixel: whatever the pixels, it lies within 16
     standard deviations of their own, so that only few digits can cancel.
     """
     size, infinite, base = values.size, 0, 0
@@ -156,8 +156,8 @@ def moments(values: np.ndarray) -> Moments:
 
 
 def _mean_of_some(values: np.ndarray) -> float:
-    """The mean of about 1024 pixels that lie evenly among all."""
-    some = values[:: max(1, values.size // 1024)]
+    """The mean of at least 1024 pixels, where there are so many, that lie evenly among all."""
+    some = values[:: min(max(values.size // 1024, 1), 256)]
     return float(np.add.reduce(some, dtype=np.float64)) / some.size
 
 

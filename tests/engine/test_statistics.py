@@ -105,7 +105,7 @@ def test_equals_numpy_and_exact_sums_for_any_split(dtype: str, masked: bool) -> 
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "int32", "float32", "float64"])
-@pytest.mark.parametrize("size", [CELL * CELL, CELL * CELL - 1, 33_000, 4_097, 4_096, 7])
+@pytest.mark.parametrize("size", [2**22, CELL * CELL, CELL * CELL - 1, 33_000, 4_097, 4_096, 7])
 def test_a_misleading_sample_costs_few_digits(dtype: str, size: int) -> None:
     # the sums start from the mean of evenly chosen pixels: here those alone are far from all others
     pixels = np.random.default_rng(size).integers(0, 5, (1, 1, size)).astype(dtype)
