@@ -354,9 +354,10 @@ class EOContextManager(PipelineImages, Engine):
         entries = {role: [self._entry(key) for key in keys] for role, keys in roles.items()}
         listed = [entry for several in entries.values() for entry in several]
         check_grids([(entry.label, entry.source.profile) for entry in listed])
-        declaration.check(
-            {role: [e.source.profile for e in several] for role, several in entries.items()}
-        )
+        profiles = {role: [e.source.profile for e in several] for role, several in entries.items()}
+        declaration.check(profiles)
+        for doubt in declaration.doubts(profiles):
+            self._runs.warn(doubt)
         return tuple(
             (item.role, tuple(entry.source for entry in entries[item.role]))
             for item in declaration.inputs

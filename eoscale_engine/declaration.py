@@ -355,6 +355,10 @@ class Declaration(ABC):
                 + (", but not both." if found else ": give one of them.")
             )
 
+    def doubts(self, inputs: Mapping[str, Sequence[Profile]]) -> Sequence[str]:
+        """What may make the result meaningless: each a sentence with its remedy, told once."""
+        return ()
+
     def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
         """Refuse, with an :class:`InputError`, unusable inputs; called before any work."""
         for role, profiles in inputs.items():

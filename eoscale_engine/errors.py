@@ -33,3 +33,7 @@ class ServiceError(EngineError):
 
 class Cancelled(EngineError):
     """The job was cancelled by the user."""
+
+
+class InputWarning(UserWarning):
+    """An input may make the result meaningless; the message says why, and what to do."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
-from eoscale_engine.errors import InputError
+from eoscale_engine.errors import InputError, InputWarning
 from eoscale_engine.memory.images import Image
 from eoscale_engine.memory.store import ImageStore
 from eoscale_engine.tile_work.jobs import Job
@@ -87,6 +88,7 @@ class Runs:
         self.cuts = cuts
         self.observer = observer
         self.timings: dict[str, float] = {}
+        self._warned: set[str] = set()
         self._percent = 0.0
         self._report: Callable[[float], None] = _ignore
 
@@ -104,6 +106,16 @@ class Runs:
         if self.resources is None:
             raise InputError("The context is not started: use it in a `with` statement.")
         return self.resources
+
+    def warn(self, text: str) -> None:
+        """Tell of a doubt once: to who watches, or as Python's own warning where nobody does."""
+        if text in self._warned:
+            return
+        self._warned.add(text)
+        if self.observer.log is _ignore:
+            warnings.warn(text, InputWarning, stacklevel=2)
+        else:
+            self.observer.log("warning", text)
 
     def run(self, job: Job, tasks: Sequence[Window], *, inline: bool = False) -> list[Any]:
         """Run tasks; what they return, in their order."""
