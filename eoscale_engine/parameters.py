@@ -72,9 +72,11 @@ class Parameter:
         if self.kind in ("numbers", "matrix", "table"):
             return self._rows(value)
         if self.kind in ("integer", "band"):
-            if float(value) != int(value):
+            number = int(value)
+            # compared as it is: a float would round what is large
+            if not isinstance(value, str) and value != number:
                 raise ValueError
-            return int(value)
+            return number
         if self.kind in ("number", "boolean"):
             return float(value) if self.kind == "number" else bool(value)
         if not isinstance(value, str):

@@ -112,7 +112,7 @@ class KMeans(Procedure):
         help="Stop when no centre moves farther than this share of the bands' joint standard "
         "deviation, the root of the sum of their variances.",
     )
-    seed: int = parameter(0, minimum=0, maximum=2**31 - 1, help="Chooses the first centres.")
+    seed: int = parameter(0, help="Any whole number: it chooses the first centres")
 
     def styles(self) -> Sequence[Optional[Style]]:
         """A colour for each class."""
@@ -260,7 +260,7 @@ def seeds(sample: np.ndarray, count: int, seed: int) -> np.ndarray:
 
     Raises :class:`InputError` where there are not so many different pixels.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed % 2**64)  # NumPy takes no negative seed
     size = sample.shape[1]
     chosen = [int(generator.random() * size)]
     distances = np.full(size, np.inf)

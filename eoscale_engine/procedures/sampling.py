@@ -123,9 +123,7 @@ class SamplePixels(Procedure):
         help="Equal: so many points for each class. Proportional: so many in all, shared out by "
         "the pixels of the classes.",
     )
-    seed: int = parameter(
-        0, minimum=0, maximum=2**31 - 1, help="Any whole number; another one gives other points"
-    )
+    seed: int = parameter(0, help="Any whole number; another one gives other points")
     all_touched: bool = parameter(**ALL_TOUCHED)
     raw: bool = parameter(**RAW)
 

@@ -40,13 +40,13 @@ def pixel_numbers(window: Window, seed: int) -> np.ndarray:
     window : Window
         Rows and columns that are at least 0.
     seed : int
-        At least 0, less than 2^63.
+        Any; those that differ by a multiple of 2^64 are the same.
 
     Returns
     -------
     uint64 array of (rows, cols)
     """
-    first = _scattered(np.array([seed + 1], np.uint64) * STEP)
+    first = _scattered(np.array([(seed + 1) % 2**64], np.uint64) * STEP)
     rows = _scattered(np.arange(window.row + 1, window.end_row + 1, dtype=np.uint64) * STEP + first)
     cols = np.arange(window.col + 1, window.end_col + 1, dtype=np.uint64) * STEP
     return _scattered(rows[:, None] + cols)
@@ -124,7 +124,7 @@ class PixelDraw(Reduction):
     inputs: ClassVar[tuple[Input, ...]] = (images(), image("STRATA", optional=True))
     examples: ClassVar[tuple[Any, ...]] = ()
 
-    seed: int = parameter(0, minimum=0, help="Another one gives other pixels")
+    seed: int = parameter(0, help="Another one gives other pixels")
     band: int = parameter(1, kind="band", role="STRATA", help="Band of the classes")
     kept: Any = parameter(None, kind="data", help="Limits, or None to keep none")
     counting: bool = parameter(True, help="Whether pixels are counted")

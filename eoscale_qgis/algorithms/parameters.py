@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Optional
 
 from qgis.core import (
@@ -111,6 +112,19 @@ def with_chosen_texts(
     return values
 
 
+def _integer(
+    algorithm: QgsProcessingAlgorithm,
+    parameters: dict[str, Any],
+    name: str,
+    context: QgsProcessingContext,
+) -> int:
+    """A whole number of any size: QGIS's own have 32 bits."""
+    try:
+        return int(str(parameters[name]))
+    except (KeyError, ValueError):  # not given, a variable of a model, an expression
+        return int(algorithm.parameterAsInt(parameters, name, context))
+
+
 def values_of(
     algorithm: QgsProcessingAlgorithm,
     items: Sequence[Parameter],
@@ -119,7 +133,7 @@ def values_of(
 ) -> dict[str, Any]:
     """The declaration's field values, from the values of a run."""
     read = {
-        "integer": algorithm.parameterAsInt,
+        "integer": partial(_integer, algorithm),
         "number": algorithm.parameterAsDouble,
         "boolean": algorithm.parameterAsBool,
         "choice": algorithm.parameterAsEnumString,

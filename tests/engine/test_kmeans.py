@@ -191,6 +191,17 @@ def test_seeds_are_different_pixels_far_apart() -> None:
     assert len(set(seeds(sample, 5, 0).ravel().tolist())) == 5
 
 
+@pytest.mark.parametrize("seed", [-1, 2**63 + 1, -(2**70)])
+def test_any_whole_number_is_a_seed(seed: int) -> None:
+    picture = scene("float64", 0.1)
+    first, again, other = (
+        run(KMeans(5, seed=chosen, iterations=1, tolerance=0), picture).rows()
+        for chosen in (seed, seed, seed + 1)
+    )
+    assert first == again
+    assert first != other
+
+
 def test_seeds_are_as_likely_as_their_squared_distance() -> None:
     sample = np.array([[0.0, 1.0, 3.0]])
     found = [tuple(seeds(sample, 2, seed).ravel().tolist()) for seed in range(3000)]
@@ -248,7 +259,7 @@ def test_what_is_refused() -> None:
         run(KMeans(4), image(np.arange(60, dtype="uint8").reshape(1, 6, 10) % 3))
     with pytest.raises(InputError, match="no pixel is valid"):
         run(KMeans(), scene(holes=1.0))
-    for wrong in ({"classes": 1}, {"iterations": 0}, {"tolerance": -1.0}, {"seed": -1}):
+    for wrong in ({"classes": 1}, {"iterations": 0}, {"tolerance": -1.0}, {"seed": 0.5}):
         with pytest.raises(InputError):
             KMeans(**wrong)
     assert KMeans().styles() == (Classes(),)

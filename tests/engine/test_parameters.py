@@ -27,6 +27,7 @@ class Everything(ImageFilter):
         (), kind="table", columns=("from", "to", "value"), help="Rules"
     )
     red: Optional[int] = parameter(None, kind="band", help="The red band")
+    seed: int = parameter(0, help="Any whole number")
     weights: Any = parameter(None, kind="data", help="Not for users")
 
     def apply(self, blocks: Blocks) -> Pixels:
@@ -67,6 +68,12 @@ def test_table(given: Any) -> None:
     assert Everything(rules=given).rules == ((-np.inf, 2, 1), (3, None, None))
 
 
+@pytest.mark.parametrize("number", [0, -1, 2**63 + 1, -(2**70) - 1])
+def test_whole_numbers_of_any_size(number: int) -> None:
+    assert Everything(seed=number).seed == number
+    assert Everything(seed=str(number)).seed == number
+
+
 def test_data_is_taken_as_it_is() -> None:
     weights = np.eye(2)
     assert Everything(weights=weights).weights is weights
@@ -84,6 +91,9 @@ def test_data_is_taken_as_it_is() -> None:
         {"rules": [["a", 2, 3]]},
         {"red": 0},
         {"red": 1.5},
+        {"seed": 0.5},
+        {"seed": float("inf")},
+        {"seed": "1.5"},
     ],
 )
 def test_what_does_not_fit_is_refused(values: dict[str, Any]) -> None:

@@ -94,7 +94,7 @@ def test_the_published_sequence() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2**31 - 1])
+@pytest.mark.parametrize("seed", [0, 1, 2**31 - 1, -1, -7, 2**63 + 5, 2**70 + 3])
 def test_numbers_are_the_generators(seed: int) -> None:
     window = Window(7, 900, 5, 6)
     found = pixel_numbers(window, seed).tolist()
@@ -368,7 +368,7 @@ def test_workers_draw_the_same() -> None:
     ("options", "message"),
     [
         ({"count": 0}, "Number of points"),
-        ({"seed": -1}, "Seed"),
+        ({"seed": 1.5}, "Seed"),
         ({"allocation": "fair"}, "equal, proportional"),
         ({"strata_band": 3}, "band 3"),
     ],

@@ -160,6 +160,14 @@ def test_an_optional_number_that_is_not_given_stays_away(provider, engines, imag
     assert parameters["upper"] is None
 
 
+@pytest.mark.parametrize("seed", [-1, 2**31 + 5, "-5000000001", 2**62 + 1])
+@pytest.mark.parametrize("name", ["samplepixels", "kmeans"])
+def test_any_whole_number_is_a_seed(provider, engines, image, name, seed):
+    inputs = {"INPUTS": [image]} if name == "samplepixels" else {"INPUT": image}
+    run(name, **inputs, SEED=seed, OUTPUT=TEMPORARY)
+    assert engines[0].jobs[0]["parameters"]["seed"] == int(seed)
+
+
 def test_the_declaration_refuses_before_the_run(provider, engines, image):
     assert "less than the upper" in refusal("histogram", INPUT=image, LOWER=5, UPPER=1)
     assert not engines

@@ -71,9 +71,7 @@ class _Grid:
     cell_size: float = parameter(
         10.0, minimum=0.01, maximum=10000, unit="metres", help="Side of a pixel"
     )
-    seed: int = parameter(
-        1, minimum=0, maximum=999999, help="Another number gives another landscape"
-    )
+    seed: int = parameter(1, help="Any whole number; another one gives another landscape")
 
     def _profile(self, dtype: str, *bands: Band) -> Profile:
         x, y = _ORIGIN
@@ -82,7 +80,8 @@ class _Grid:
 
     @property
     def _land_seed(self) -> int:
-        return self.seed * 1000
+        # the higher bits too, which the products modulo 2^32 would lose
+        return self.seed * 1000 + (self.seed >> 29) * 0x9E3779B1
 
     @property
     def _metres(self) -> np.float32:
