@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import glob
 import os
+import shutil
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -12,10 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Optional
 
-from eoscale_engine.errors import Cancelled, ServiceError
+from eoscale_engine.errors import Cancelled, MemoryBudgetError, ServiceError
 from eoscale_engine.memory.folder import ImageFolder, make_folders
 from eoscale_engine.service.engine import EngineProcess, Log
 from eoscale_engine.service.interpreter import Interpreter, find_interpreter
+
+ON_DISK = "-on-disk"
+"""What the name of an image's copy on disk ends in."""
 
 
 def _ignore(*_: object) -> None:
@@ -114,6 +119,65 @@ class EngineClient:
                         with suppress(OSError):  # in use: it goes with the folder
                             Path(path).unlink()
 
+    def copy_to_disk(self, name: str) -> tuple[str, str]:
+        """Copy an image to the folder on disk; the name and the VRT of the copy.
+
+        Both are released as any other; the copy needs no engine. Raises
+        :class:`~eoscale_engine.errors.MemoryBudgetError` where the disk has no room.
+        """
+        with self._lock:
+            image, folder = self._published[name], self._folders[1].path
+        copy = f"{name}{ON_DISK}"
+        raw, vrt = folder / Path(image.raw).name, folder / Path(image.vrt).name
+        try:
+            if copy not in self._published:
+                if os.path.getsize(image.raw) > shutil.disk_usage(folder).free:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                shutil.copyfile(image.raw, raw)
+                shutil.copyfile(image.vrt, vrt)
+        except OSError as error:
+            for path in (raw, vrt):
+                path.unlink(missing_ok=True)
+            raise MemoryBudgetError(
+                f"An image cannot be copied to {folder}: {error.strerror}."
+            ) from None
+        self._count(copy, _NoOwner(), str(raw), str(vrt))
+        return copy, str(vrt)
+
+    def memory(self, names: Optional[Iterable[str]] = None) -> int:
+        """Bytes that images take in memory; all of them, with what is kept for reuse, by default.
+
+        Where a system has no shared memory they lie on its disk, and take none.
+        """
+        with self._lock:
+            memory, disk = (folder.path for folder in self._folders)
+            published = {name: Path(image.raw) for name, image in self._published.items()}
+        raws = set(memory.glob("*.raw"))
+        if names is not None:
+            raws &= {published[name] for name in names if name in published}
+        try:
+            apart = memory.stat().st_dev != disk.stat().st_dev
+        except OSError:  # the system's own clean-up took them
+            return 0
+        return sum(map(_size, raws)) if apart else 0
+
+    def drop_idle(self) -> None:
+        """Have the engine give back what it only keeps for reuse."""
+        with self._lock:
+            if self._engine is not None:
+                self._engine.drop_idle()
+            if self._inline is not None:
+                self._inline.store.drop_idle()
+
+    def rest(self) -> None:
+        """End the engine; images in memory stay. The next run starts a new one."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+            if engine is not None:
+                engine.close()
+            if self._inline is not None:
+                self._inline.store.drop_idle()
+
     def close(self) -> None:
         """End the engine and remove all images in memory. At exit it is called anyway.
 
@@ -210,6 +274,21 @@ class EngineClient:
             owner = _InlineOwner(self._inline.store, image)
             self._count(image.name, owner, image.raw, str(vrt))
         return outcome.message
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # released meanwhile
+        return 0
+
+
+@dataclass(frozen=True)
+class _NoOwner:
+    """Of what no engine counts: its files are removed by the client."""
+
+    def release(self, name: str) -> bool:
+        return False
 
 
 @dataclass(frozen=True)

@@ -178,6 +178,10 @@ class EngineProcess:
         """Give back an image; False where the process is gone."""
         return self.alive() and self._sender.send({"release": [name]})
 
+    def drop_idle(self) -> None:
+        """Give back what is only kept for reuse."""
+        self._sender.send({"drop": True})
+
     def close(self) -> None:
         """Close the pipe, which ends the engine; end it by force where it does not go."""
         self._sender.close()

@@ -24,8 +24,8 @@ from eoscale_engine.service.jobs import run_job
 from eoscale_engine.service.protocol import Sender, messages
 from eoscale_engine.workers.processes import ProcessWorkers
 
-IDLE_SECONDS = 600.0
-"""Loaded files are kept for reuse this long after the last job."""
+IDLE_SECONDS = 40.0
+"""Loaded files are kept for reuse this long after the last job; looked at every sixth of it."""
 
 END_SECONDS = 5.0
 """Jobs that run when the client goes get this long to stop."""
@@ -73,6 +73,8 @@ class Host:
         elif "release" in message:
             for name in message["release"]:
                 self._release(name)
+        elif "drop" in message:
+            self.resources.store.drop_idle()
 
     def _release(self, name: str) -> None:
         with self._lock:
@@ -116,7 +118,7 @@ class Host:
         self._sender.send(answer)
 
     def _drop_when_idle(self) -> None:
-        while not self._closing.wait(IDLE_SECONDS / 60):
+        while not self._closing.wait(IDLE_SECONDS / 6):
             with self._lock:
                 idle = not self._running and time.monotonic() - self._last_job > IDLE_SECONDS
             if idle:

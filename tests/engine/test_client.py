@@ -11,12 +11,19 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from osgeo import gdal, osr
 
-from eoscale_engine.errors import Cancelled, EngineError, InputError, ServiceError
+from eoscale_engine.errors import (
+    Cancelled,
+    EngineError,
+    InputError,
+    MemoryBudgetError,
+    ServiceError,
+)
 from eoscale_engine.procedures.statistics import RasterStatistics
 from eoscale_engine.service import client as client_module
 from eoscale_engine.service import engine as engine_module
@@ -263,6 +270,61 @@ def test_loaded_files_go_when_the_engine_is_idle(
         served.close()
         for folder in folders:
             folder.close()
+
+
+def test_idle_memory_goes_back_within_a_minute_and_on_request(
+    client: EngineClient, image: str
+) -> None:
+    assert host.IDLE_SECONDS * (1 + 1 / 6) < 60
+    client.run(job("rasterstatistics", image))
+    assert client.memory() > 0
+    client.drop_idle()
+    assert wait_until(lambda: client.memory() == 0, 3)
+
+
+def test_images_outlive_the_engine_that_rests(image: str, tmp_path: Path) -> None:
+    client = EngineClient(EngineOptions(workers=1))
+    try:
+        described = job("focalstatistics", image, str(tmp_path / "OUTPUT.tif"))
+        made = client.run(described)["images"]["OUTPUT"]
+        expected = pixels(made["vrt"])
+        client.rest()
+        assert client.pid == 0
+        assert client.memory() == client.memory([made["name"]]) == expected.nbytes
+        assert same(pixels(made["vrt"]), expected)
+        client.release([made["name"]])
+        assert client.memory() == 0 and faces(client) == []
+        again = client.run(described)["images"]["OUTPUT"]
+        assert same(pixels(again["vrt"]), expected)
+    finally:
+        client.close()
+
+
+def test_a_copy_on_disk_takes_no_memory_and_lives_by_itself(
+    client: EngineClient, image: str, tmp_path: Path
+) -> None:
+    made = client.run(job("copy", image, str(tmp_path / "OUTPUT.tif")))["images"]["OUTPUT"]
+    copies = [client.copy_to_disk(made["name"]) for _ in range(2)]
+    name, vrt = copies[0]
+    assert copies[0] == copies[1] and Path(vrt).parent != Path(client.folder)
+    client.release([made["name"]])
+    client.drop_idle()
+    assert wait_until(lambda: not faces(client), 3)
+    assert client.memory([name]) == 0
+    client.release([name])
+    assert same(pixels(vrt), pixels(image))
+    client.release([name])
+    assert list(Path(vrt).parent.glob("*.raw")) == list(Path(vrt).parent.glob("*.vrt")) == []
+
+
+def test_no_copy_on_a_full_disk(
+    client: EngineClient, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = client.run(job("copy", image, str(tmp_path / "OUTPUT.tif")))["images"]["OUTPUT"]
+    monkeypatch.setattr(client_module.shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
+    with pytest.raises(MemoryBudgetError, match="No space left"):
+        client.copy_to_disk(made["name"])
+    client.release([made["name"]])
 
 
 def test_a_message_that_was_cut_off_is_dropped() -> None:
