@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 from eoscale_engine.errors import OutputError
 from eoscale_engine.reductions.summary import jsonable
+from eoscale_qgis.files import PathLike, written_beside
 from eoscale_qgis.plots import figure
 
 SHOWN_ROWS = 1000
@@ -30,8 +31,6 @@ PLOTLY_MISSING = (
     "sudo apt install python3-plotly. Elsewhere, in QGIS's own Python: python3 -m pip install "
     "plotly."
 )
-
-PathLike = Union[str, Path]
 
 
 def html_available() -> bool:
@@ -115,12 +114,8 @@ def write_report(summary: Mapping[str, Any], path: PathLike, context: Mapping[st
 
 
 def _write(path: PathLike, text: str) -> None:
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"'{path}' cannot be written ({error.strerror or error}). Choose another place."
-        ) from error
+    with written_beside(path) as made:
+        made.write_text(text, encoding="utf-8")
 
 
 def _plotly_script() -> Optional[str]:

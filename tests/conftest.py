@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -85,3 +86,15 @@ def _nothing_is_left() -> Iterator[None]:
     left = [f"process {number}: {command}" for number, command in processes.items()]
     left += [f"in shared memory: {folder}" for folder in folders]
     assert not left, "left behind: " + "; ".join(left)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Iterator[Path]:
+    """A file system in memory of 6 MB."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
+    if os.name == "nt" or os.geteuid() or subprocess.run(command, check=False).returncode:
+        pytest.skip("only root can make a small file system")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -21,7 +21,8 @@ from eoscale_qgis.about import metadata
 from eoscale_qgis.algorithms.definition import FORMATS, table_label
 from eoscale_qgis.algorithms.destinations import asked_path
 from eoscale_qgis.algorithms.recipe import Recipe
-from eoscale_qgis.algorithms.summaries import Rows, numbers_of, write_rows
+from eoscale_qgis.algorithms.summaries import Rows, numbers_of
+from eoscale_qgis.algorithms.tables import write_rows
 from eoscale_qgis.layers import Source
 from eoscale_qgis.report import JINJA2_MISSING, html_available, write_json, write_report
 from eoscale_qgis.results import ContextImages, Results, is_temporary, keep_of

@@ -10,14 +10,10 @@ from typing import Any, Optional
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsFeature,
-    QgsFeatureSink,
     QgsField,
     QgsFields,
     QgsGeometry,
     QgsPointXY,
-    QgsProcessingAlgorithm,
-    QgsProcessingContext,
-    QgsProcessingException,
     QgsProcessingFeedback,
     QgsWkbTypes,
 )
@@ -43,12 +39,17 @@ def number(value: Any) -> Any:
 
 
 def kinds_of(table: Mapping[str, Any]) -> list[Any]:
-    """The type of each column (integers, numbers or text), by the values that it holds."""
+    """The type of each column (integers, numbers or text), by the values that it holds.
+
+    Whole numbers that no integer of QGIS holds are text: a number would round them.
+    """
     kinds = []
     for place, column in enumerate(table["columns"]):
         values = [row[place] for row in table["rows"] if row[place] is not None]
         if values and all(map(_is_integer, values)):
             kinds.append(INTEGER)
+        elif values and all(isinstance(value, int) for value in values):
+            kinds.append(TEXT)
         # without any value it is a number: text is "" where there is none
         elif all(isinstance(number(value), (int, float)) for value in values) and (
             values or column not in ("name", "unit")
@@ -155,28 +156,6 @@ def _joined(
 
     crs = polygons.features.sourceCrs()
     return Rows(fields, features(), polygons.features.wkbType(), crs, shown)
-
-
-def write_rows(
-    algorithm: QgsProcessingAlgorithm,
-    name: str,
-    rows: Rows,
-    parameters: Mapping[str, Any],
-    context: QgsProcessingContext,
-) -> Optional[str]:
-    """Write rows to the sink that was asked for; its layer's identifier, None without one."""
-    sink, identifier = algorithm.parameterAsSink(
-        dict(parameters), name, context, rows.fields, rows.geometry, rows.crs
-    )
-    if sink is None:
-        if parameters.get(name):
-            raise QgsProcessingException(algorithm.invalidSinkError(dict(parameters), name))
-        return None
-    for feature in rows.features:
-        if not sink.addFeature(feature, QgsFeatureSink.Flag.FastInsert):
-            raise QgsProcessingException(f"The table could not be written: {sink.lastError()}")
-    del sink
-    return str(identifier)
 
 
 def numbers_of(

@@ -1,0 +1,42 @@
+"""Files that appear whole under their name, or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Union
+
+from eoscale_engine.errors import OutputError
+
+PathLike = Union[str, Path]
+
+
+@contextmanager
+def written_beside(target: PathLike) -> Iterator[Path]:
+    """Where to write a file first: it takes its place, with its side files, once it is whole.
+
+    Until then what was there stays, and it stays for good where writing fails.
+
+    Raises
+    ------
+    OutputError
+        Where the file cannot be written; it names the target and the reason.
+    """
+    target = Path(target).absolute()
+    folder = None
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=".eoscale-", dir=target.parent))
+        yield folder / target.name
+        for path in sorted(folder.iterdir()):
+            os.replace(path, target.with_name(path.name))
+    except OSError as error:
+        raise OutputError(
+            f"'{target}' cannot be written ({error.strerror or error}). Choose another place."
+        ) from error
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
