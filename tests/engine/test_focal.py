@@ -26,7 +26,7 @@ from tests.engine.neighbourhoods import (
     same_bits,
 )
 
-EXACT = ("count", "minimum", "maximum", "median", "majority", "minority", "variety")
+EXACT = ("count", "minimum", "maximum", "lower median", "majority", "minority", "variety")
 SHAPES = ("square", "disk", "ring", "given")
 CELLS = ((0, 1, 1, 0, 0), (1, 0, 0, 1, 1), (0, 0, 1, 0, 0))
 
@@ -72,7 +72,8 @@ def expected(name: str, values: list[Fraction], share: float) -> Any:
         "range": lambda: max(values) - min(values),
         "variance": lambda: statistics.pvariance(values),
         "standard deviation": lambda: float(statistics.pvariance(values)) ** 0.5,
-        "median": lambda: statistics.median_low(values),
+        "median": lambda: statistics.median(values),
+        "lower median": lambda: statistics.median_low(values),
         "percentile": lambda: interpolated(values, share),
         "majority": lambda: most_common(values, -1),
         "minority": lambda: most_common(values, 1),
@@ -278,7 +279,8 @@ def check_against_loop_in_floats(focal: FocalStatistics, pixels: np.ndarray) -> 
     for row, col in np.ndindex(pixels.shape[1:]):
         around = pixels[0, max(0, row - 1) : row + 2, max(0, col - 1) : col + 2].ravel()
         wanted = {
-            "median": lambda values=around: np.sort(values)[(len(values) - 1) // 2],
+            "median": lambda values=around: statistics.median(np.clip(values, -1e30, 1e30)),
+            "lower median": lambda values=around: statistics.median_low(values),
             "majority": lambda values=around: statistics.mode(sorted(values)),
             "percentile": lambda values=around: np.percentile(
                 np.clip(values, -1e30, 1e30), focal.percentile
@@ -296,14 +298,14 @@ def test_infinite_pixels_are_values() -> None:
     assert np.isfinite(mean).sum() == 45 - 9
     assert where.all()
     pixels[0, 0, :4] = -np.inf
-    for statistic in ("median", "percentile", "majority"):
+    for statistic in ("median", "lower median", "percentile", "majority"):
         check_against_loop_in_floats(FocalStatistics(statistic, percentile=30), pixels)
 
 
 def test_zeros_have_one_sign() -> None:
     random = np.random.default_rng(0)
     pixels = np.where(random.random((1, 20, 300)) < 0.5, -0.0, 0.0).astype("float32")
-    for statistic in ("minimum", "maximum", "range", "median", "percentile", "majority"):
+    for statistic in ("minimum", "maximum", "range", "median", "lower median", "percentile"):
         assert not np.signbit(run(FocalStatistics(statistic), pixels)[0]).any()
 
 
@@ -343,7 +345,10 @@ def output_of(statistic: str, dtype: str, radius: int = 1, **band: Any) -> Any:
         ("count", "float64", 127, "uint16"),
         ("count", "uint8", 128, "uint32"),
         ("minimum", "int8", 1, "int8"),
-        ("median", "uint16", 2, "uint16"),
+        ("lower median", "uint16", 2, "uint16"),
+        ("median", "uint16", 2, "float32"),
+        ("median", "int32", 2, "float64"),
+        ("median", "float32", 2, "float32"),
         ("majority", "float64", 2, "float64"),
         ("minority", "int64", 2, "int64"),
         ("percentile", "uint16", 2, "float32"),
@@ -364,6 +369,34 @@ def output_of(statistic: str, dtype: str, radius: int = 1, **band: Any) -> Any:
 )
 def test_output_dtypes(statistic: str, dtype: str, radius: int, result: str) -> None:
     assert output_of(statistic, dtype, radius).dtype == result
+
+
+def test_a_median_of_whole_odd_windows_keeps_the_type() -> None:
+    pixels, valid = random_image("uint8", (1, 12, 13), seed=2, holes=0.05)
+    for options in ({"nodata": "propagate"}, {"minimum_share": 100.0}):
+        focal = FocalStatistics("median", "square", 1, **options)  # type: ignore[arg-type]
+        assert focal.output_profiles([profile_of(pixels)])[0].dtype == "uint8"
+        check_against_loop(focal, pixels, valid)
+        even = FocalStatistics("median", "given", window=((1, 0, 1),), **options)  # type: ignore[arg-type]
+        assert even.output_profiles([profile_of(pixels)])[0].dtype == "float32"
+        check_against_loop(even, pixels, valid)
+
+
+@pytest.mark.parametrize("dtype", REAL_DTYPES)
+def test_the_median_is_numpys_near_borders_and_holes(dtype: str) -> None:
+    """Of an even number of pixels too: the lower one is too small on average."""
+    small = np.array([[[0, 10], [20, 100]]], dtype)
+    assert (run(FocalStatistics("median"), small)[0] == 15).all()
+    assert (run(FocalStatistics("lower median"), small)[0] == 10).all()
+    pixels = np.random.default_rng(4).integers(0, 120, (1, 40, 50)).astype(dtype)
+    valid = np.random.default_rng(5).random(pixels.shape) > 0.1
+    result, where = run(FocalStatistics("median", radius=2, fill=True), pixels, valid)
+    assert where.all()
+    for row, col in np.ndindex(pixels.shape[1:]):
+        place = (0, slice(max(0, row - 2), row + 3), slice(max(0, col - 2), col + 3))
+        assert result[0, row, col] == np.median(pixels[place][valid[place]])
+    half = FocalStatistics("percentile", radius=2, fill=True, percentile=50)
+    np.testing.assert_array_equal(run(half, pixels, valid)[0], result)
 
 
 def test_output_bands() -> None:

@@ -12,7 +12,11 @@ import numpy as np
 from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, parameter
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.neighbourhood.frequencies import frequent, window_variety
-from eoscale_engine.filters.neighbourhood.ranked import window_median, window_percentile
+from eoscale_engine.filters.neighbourhood.ranked import (
+    window_lower_median,
+    window_median,
+    window_percentile,
+)
 from eoscale_engine.filters.neighbourhood.window_moments import (
     sum_dtype,
     window_count,
@@ -32,10 +36,10 @@ from eoscale_engine.styles import HEAT, Ramp, Style
 
 STATISTICS = (
     "mean", "sum", "count", "minimum", "maximum", "range", "variance", "standard deviation",
-    "median", "percentile", "majority", "minority", "variety",
+    "median", "percentile", "majority", "minority", "variety", "lower median",
 )  # fmt: skip
 
-OF_THE_PIXELS = ("minimum", "maximum", "median", "majority", "minority")
+OF_THE_PIXELS = ("minimum", "maximum", "lower median", "majority", "minority")
 """What is one of the window's pixels, whatever they measure."""
 
 NUMBERS = ("count", "variety")
@@ -52,7 +56,9 @@ class FocalStatistics(ImageFilter):
     - count: n
     - minimum, maximum, range: min(x), max(x), max(x) - min(x)
     - variance: sum((x - mean)^2) / n, of the population; standard deviation: its square root
-    - median: the pixel in the middle of the sorted ones; of an even number the lower of the two
+    - median: the pixel in the middle of the sorted ones; of an even number, as where holes or the
+      image's border cut the window, the mean of the two (as numpy.median)
+    - lower median: of an even number the lower of the two, so that it is one of the pixels
     - percentile P: between the sorted pixels around place P / 100 (n - 1), counted from 0, by
       linear interpolation (as numpy.percentile)
     - majority, minority: the most and the least frequent of the values that occur; of equally
@@ -69,16 +75,18 @@ class FocalStatistics(ImageFilter):
     so unless holes are filled. A count may be 0; all else needs a valid pixel.
 
     Pixels: mean, percentile, variance and standard deviation are float32, float64 for 64-bit
-    images. Minimum, maximum, median, majority and minority keep the type. Count and variety are
-    uint16, or uint32 for windows of 65535 pixels and more.
+    images. Minimum, maximum, lower median, majority and minority keep the type. So does the median
+    of floats, and of integers where its windows are all whole and odd: "propagate", or a least
+    share of 100 %. Else it is float32, float64 for 32-bit and 64-bit integers. Count and variety
+    are uint16, or uint32 for windows of 65535 pixels and more.
     The sum and range of integers are exact: the sum is uint32 or int32 where the largest possible
     one fits, the range uint16 of 8-bit and uint32 of 16-bit images, and else both are float64
     (exact to 2^53). Those of floats are floats.
 
-    Scale and offset: what is a mean, a percentile or one of the pixels carries them on (a band of
-    negative scale has its minimum where its pixels are largest). All else is of physical values, as
-    floats where there is a scale: sum scale + n offset, range and standard deviation times
-    abs(scale), variance times scale^2.
+    Scale and offset: what is a mean, a median, a percentile or one of the pixels carries them on (a
+    band of negative scale has its minimum where its pixels are largest). All else is of physical
+    values, as floats where there is a scale: sum scale + n offset, range and standard deviation
+    times abs(scale), variance times scale^2.
 
     Sums of float32 images are float32, pairwise within squares: to 2e-7 of the largest sum of
     magnitudes, 6e-7 for a disk of radius 40. Variances are float64, merged from (n, mean, sum of
@@ -212,11 +220,11 @@ class FocalStatistics(ImageFilter):
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """What is one of the pixels keeps the nodata value; all else could be equal to it."""
         profile = inputs[0]
-        if self.statistic in OF_THE_PIXELS:
+        if self._keeps_pixels:
             return [profile]
         result = profile.with_dtype(self._result_dtype(profile).name).with_nodata(None)
         result = result.without_colors()
-        if self.statistic in ("mean", "percentile"):
+        if self.statistic in ("mean", "median", "percentile"):
             return [result]
         if self.statistic == "variance":
             bands = tuple(
@@ -235,11 +243,7 @@ class FocalStatistics(ImageFilter):
         block = blocks[0]
         dtype = self._result_dtype(block.profile)
         window = self.neighbourhood
-        needed = ceil(window.size * self.minimum_share / 100)
-        if self.nodata == "propagate":
-            needed = window.size
-        elif self.statistic != "count":
-            needed = max(1, needed)
+        needed = self._needed
 
         def compute(
             band: int, pixels: np.ndarray, valid: Optional[np.ndarray], out: np.ndarray
@@ -294,22 +298,53 @@ class FocalStatistics(ImageFilter):
                 np.sqrt(variance, out=variance)
             factor = band.scale**2 if name == "variance" else abs(band.scale)
             np.multiply(variance, factor, out=out, casting="same_kind")
-        elif name == "median":
-            window_median(pixels, valid, window, number, out, falling=band.scale < 0)
-        elif name == "percentile":
-            share = self.percentile if band.scale > 0 else 100 - self.percentile
-            window_percentile(pixels, valid, window, number, out, share)
+        elif name in ("median", "lower median", "percentile"):
+            self._rank(pixels, valid, number, band, out)
         elif name == "variety":
             window_variety(pixels, valid, window, number, out)
         else:
             least = name == "minority"
             np.add(frequent(pixels, valid, window, number, least=least).values, 0, out=out)
 
+    def _rank(
+        self,
+        pixels: np.ndarray,
+        valid: Optional[np.ndarray],
+        number: Optional[np.ndarray],
+        band: Band,
+        out: np.ndarray,
+    ) -> None:
+        window, falling = self.neighbourhood, band.scale < 0
+        if self.statistic == "percentile":
+            share = 100 - self.percentile if falling else self.percentile
+            window_percentile(pixels, valid, window, number, out, share)
+        elif self._keeps_pixels:
+            window_lower_median(pixels, valid, window, number, out, falling=falling)
+        else:
+            window_median(pixels, valid, window, number, out)
+
+    @property
+    def _needed(self) -> int:
+        """How many pixels of a window must be valid for a value."""
+        if self.nodata == "propagate":
+            return self.neighbourhood.size
+        needed = ceil(self.neighbourhood.size * self.minimum_share / 100)
+        return needed if self.statistic == "count" else max(1, needed)
+
+    @property
+    def _keeps_pixels(self) -> bool:
+        """Whether each value is one of the window's pixels: a median's, where it has a middle."""
+        size = self.neighbourhood.size
+        whole = size % 2 == 1 and self._needed == size
+        return self.statistic in OF_THE_PIXELS or (self.statistic == "median" and whole)
+
     def _result_dtype(self, profile: Profile) -> np.dtype:
         dtype = np.dtype(profile.dtype)
         size = self.neighbourhood.size
-        if self.statistic in OF_THE_PIXELS:
+        if self._keeps_pixels:
             return dtype
+        if self.statistic == "median":
+            return np.result_type(dtype, np.float32)
         if self.statistic in NUMBERS:
             return np.dtype(np.uint16 if size < 65535 else np.uint32)
         scaled = any((band.scale, band.offset) != (1, 0) for band in profile.bands)

@@ -8,7 +8,7 @@ block holds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -31,7 +31,65 @@ LEAST_STEPS = 400
 """So many steps of one byte take less time than to look whether there are few values (measured)."""
 
 
+MOST_HALVED = 121
+"""Largest window of which the means of all middle pixels are made, in place of those asked for."""
+
+
 def window_median(
+    pixels: np.ndarray,
+    valid: Optional[np.ndarray],
+    window: Neighbourhood,
+    number: Optional[np.ndarray],
+    out: np.ndarray,
+) -> None:
+    """The middle pixel of each window, of an even number the mean of the two, into ``out``.
+
+    The parameters are those of :func:`order_statistics`; ``out`` holds floats, or pixels where all
+    windows are whole and odd. The same as the percentile 50, in less time.
+    """
+    size = window.size
+    if number is None and size % 2:
+        window_lower_median(pixels, valid, window, number, out)
+        return
+    numbers = np.arange(size + 1)
+    places = [np.maximum(numbers - 1, 0) // 2, numbers // 2]
+    if (
+        number is None
+        or size > MOST_HALVED
+        or _values_to_count(pixels, valid, window, places) is not None
+    ):
+        window_percentile(pixels, valid, window, number, out, 50)
+        return
+    for piece, part in filled_pieces(pixels, valid, window):
+        counts = number[piece.slices]
+        ranks = _covering(places, counts, size)
+        middles = _with_means(sorted_windows(part, window, ranks), out.dtype)
+        # rank (n - 1) / 2, of which each half has a place
+        found = np.multiply(counts, counts.size, dtype=np.intp)
+        found += np.arange(counts.size).reshape(counts.shape)
+        found -= (2 * ranks[0] + 1) * counts.size
+        out[piece.slices] = middles.reshape(-1).take(found, mode="clip")
+
+
+def _with_means(arrays: Sequence[np.ndarray], dtype: np.dtype) -> np.ndarray:
+    """The arrays, and between each two that follow each other what lies halfway."""
+    result = np.empty((2 * len(arrays) - 1, *arrays[0].shape), dtype)
+    for place, array in enumerate(arrays):
+        np.add(array, 0, out=result[2 * place])
+    _interpolate(result[:-2:2], result[2::2], 0.5, result[1::2])
+    return result
+
+
+def _interpolate(low: np.ndarray, high: np.ndarray, share: Any, out: np.ndarray) -> None:
+    """Between two pixels, in floats that hold them exactly, up to float64."""
+    step = np.subtract(high, low, dtype=np.result_type(low.dtype, np.float32))
+    step *= share
+    if low.dtype.kind == "f":
+        np.copyto(step, 0, where=~np.isfinite(low))  # infinite pixels, not the NaN between them
+    np.add(low, step, out=out, casting="same_kind")
+
+
+def window_lower_median(
     pixels: np.ndarray,
     valid: Optional[np.ndarray],
     window: Neighbourhood,
@@ -40,16 +98,15 @@ def window_median(
     *,
     falling: bool = False,
 ) -> None:
-    """The middle pixel of each window, of an even number the lower one, into ``out``.
+    """The middle pixel of each window, of an even number the lower one.
 
-    ``falling`` takes the upper one: the lower where values fall as pixels rise. The other
-    parameters are those of :func:`order_statistics`.
+    ``falling`` takes the upper one: the lower where values fall as pixels rise.
     """
     numbers = np.arange(window.size + 1)
     places = numbers // 2 if falling else np.maximum(numbers - 1, 0) // 2
-    (found,) = order_statistics(pixels, valid, window, number, [places])
-    # adding 0 makes both 0.0 and -0.0, which are taken by chance, 0.0
-    np.add(found, 0, out=out)
+    order_statistics(pixels, valid, window, number, [places], [out])
+    if out.dtype.kind == "f":  # adding 0 makes both 0.0 and -0.0, which are taken by chance, 0.0
+        out += 0
 
 
 def window_percentile(
@@ -60,22 +117,16 @@ def window_percentile(
     out: np.ndarray,
     share: float,
 ) -> None:
-    """Between the two pixels around ``share`` percent of the way through each sorted window.
-
-    See :func:`window_median`; computed in floats that hold the pixels exactly, up to float64.
-    """
+    """Between the two pixels around ``share`` percent of the way through each sorted window."""
     places = np.maximum(np.arange(window.size + 1) - 1, 0) * share / 100
     lower = np.floor(places)
     between = (places - lower).astype(np.result_type(pixels.dtype, np.float32))
     ranks = [lower.astype(np.intp), np.ceil(places).astype(np.intp)]
-    low, high = (
-        found.astype(between.dtype)
-        for found in order_statistics(pixels, valid, window, number, ranks)
-    )
-    step = np.subtract(high, low, out=high)
-    step *= between[window.size if number is None else number]
-    np.copyto(step, 0, where=~np.isfinite(low))  # infinite pixels, not the NaN between them
-    np.add(low, step, out=out, casting="same_kind")
+    low, high = np.empty((2, *out.shape), pixels.dtype)
+    order_statistics(pixels, valid, window, number, ranks, [low, high])
+    # "clip" spares a check of every pixel
+    way = between[window.size] if number is None else np.take(between, number, mode="clip")
+    _interpolate(low, high, way, out)
 
 
 def order_statistics(
@@ -84,7 +135,8 @@ def order_statistics(
     window: Neighbourhood,
     number: Optional[np.ndarray],
     places: Sequence[np.ndarray],
-) -> list[np.ndarray]:
+    results: Sequence[np.ndarray],
+) -> None:
     """The pixels at some ranks of each sorted window.
 
     Parameters
@@ -95,36 +147,42 @@ def order_statistics(
         How many pixels of each window are valid.
     places : sequence of integer arrays of (window.size + 1,)
         Which rank is wanted among so many valid pixels; one array for each result.
-
-    Returns
-    -------
-    list of arrays (rows, cols) of the core
-        One for each of ``places``; anything where a window has no valid pixel.
+    results : sequence of arrays (rows, cols) of the core
+        Where they are written to: anything where a window has no valid pixel.
     """
     size = window.size
-    full = [int(ranks[size]) for ranks in places]
-    steps = steps_for(window, range(min(full), max(full) + 1)) * pixels.dtype.itemsize
-    if steps > LEAST_STEPS:
-        values = few_values(pixels, valid, steps // passes(window))
-        if values is not None:
-            wanted = [ranks[size if number is None else number] for ranks in places]
-            return _by_counting(values, pixels, valid, window, wanted)
-    shape = tuple(side - 2 * window.radius for side in pixels.shape)
-    results = [np.empty(shape, pixels.dtype) for _ in places]
+    values = _values_to_count(pixels, valid, window, places)
+    if values is not None:
+        wanted = [ranks[size if number is None else number] for ranks in places]
+        _by_counting(values, pixels, valid, window, wanted, results)
+        return
     for piece, part in filled_pieces(pixels, valid, window):
-        if number is None:
-            arrays = sorted_windows(part, window, range(min(full), max(full) + 1))
-            for result, rank in zip(results, full):
-                result[piece.slices] = arrays[rank - min(full)]
-            continue
-        counts = number[piece.slices]
-        # an empty window is given the place in a full one, which asks for no further ranks
-        wanted = [ranks[np.where(counts == 0, size, counts)] for ranks in places]
-        ranks = _covering(wanted, size)
+        counts = None if number is None else number[piece.slices]
+        ranks = _covering(places, counts, size)
         arrays = sorted_windows(part, window, ranks)
-        for result, rank in zip(results, wanted):
-            result[piece.slices] = chosen(arrays, rank - ranks[0])
-    return results
+        if counts is None:
+            for result, table in zip(results, places):
+                result[piece.slices] = arrays[table[size] - ranks[0]]
+            continue
+        lines, elements = np.stack(arrays).reshape(-1), np.arange(counts.size).reshape(counts.shape)
+        for result, table in zip(results, places):
+            found = np.take((table - ranks[0]) * counts.size, counts, mode="clip")
+            found += elements
+            result[piece.slices] = lines.take(found, mode="clip")
+
+
+def _values_to_count(
+    pixels: np.ndarray,
+    valid: Optional[np.ndarray],
+    window: Neighbourhood,
+    places: Sequence[np.ndarray],
+) -> Optional[np.ndarray]:
+    """The values, if there are so few that counting them takes less time than sorting."""
+    full = [int(ranks[window.size]) for ranks in places]
+    steps = steps_for(window, range(min(full), max(full) + 1)) * pixels.dtype.itemsize
+    if steps <= LEAST_STEPS:
+        return None
+    return few_values(pixels, valid, steps // passes(window))
 
 
 def chosen(arrays: Sequence[np.ndarray], places: np.ndarray) -> np.ndarray:
@@ -153,14 +211,17 @@ def filled_pieces(
         yield piece, part
 
 
-def _covering(wanted: Sequence[np.ndarray], size: int) -> range:
-    """A range of ranks that holds all wanted ones.
+def _covering(tables: Sequence[np.ndarray], counts: Optional[np.ndarray], size: int) -> range:
+    """A range of ranks that holds those of so many pixels, but 0; of whole windows without counts.
 
     Where the steps of sorting take time to prepare, it is one of a few such ranges.
     """
+    least = size if counts is None else max(1, int(counts.min()))
+    most = size if counts is None else max(1, int(counts.max()))
+    wanted = [table[least : most + 1] for table in tables]
     lowest = min(int(ranks.min()) for ranks in wanted)
     highest = max(int(ranks.max()) for ranks in wanted)
-    step = size // 8 if 121 < size <= LARGEST else 1
+    step = size // 8 if 121 < size <= LARGEST and counts is not None else 1
     return range(lowest - lowest % step, min(size, highest - highest % step + step))
 
 
@@ -170,7 +231,8 @@ def _by_counting(
     valid: Optional[np.ndarray],
     window: Neighbourhood,
     wanted: Sequence[np.ndarray],
-) -> list[np.ndarray]:
+    results: Sequence[np.ndarray],
+) -> None:
     """The value at a rank is the first one up to which there are more pixels than the rank."""
     shape = tuple(side - 2 * window.radius for side in pixels.shape)
     before = np.zeros(shape, count_dtype(window.size))
@@ -181,4 +243,5 @@ def _by_counting(
         for place, rank in zip(numbers, ranks):
             np.add(place, before <= rank, out=place)
     last = np.uint16(len(values) - 1)
-    return [values[np.minimum(place, last)] for place in numbers]
+    for result, place in zip(results, numbers):
+        result[...] = values[np.minimum(place, last)]
