@@ -30,6 +30,7 @@ from eoscale_engine.errors import InputError
 from eoscale_engine.memory.folder import make_folders
 from eoscale_engine.memory.images import Image, Memory
 from eoscale_engine.memory.store import ImageStore
+from eoscale_engine.pipeline.doubts import check_places, doubts_of
 from eoscale_engine.pipeline.image_work import copy_image, filter_images, reduce_images
 from eoscale_engine.pipeline.images import Entry, PipelineImages
 from eoscale_engine.pipeline.planning import Keys, area_of, check_grids, keys_by_role
@@ -347,17 +348,21 @@ class EOContextManager(PipelineImages, Engine):
     def _inputs(self, declaration: Declaration, images: Keys) -> Inputs:
         """The sources of each role, checked."""
         roles = keys_by_role(declaration, images)
-        vectors = {item.role for item in declaration.inputs if item.polygons}
-        for role in vectors:
-            for key in roles.pop(role):
-                self._layer(key)
+        vectors = [item.role for item in declaration.inputs if item.polygons]
+        layers = [self._layer(key) for role in vectors for key in roles.pop(role)]
         entries = {role: [self._entry(key) for key in keys] for role, keys in roles.items()}
         listed = [entry for several in entries.values() for entry in several]
         check_grids([(entry.label, entry.source.profile) for entry in listed])
         profiles = {role: [e.source.profile for e in several] for role, several in entries.items()}
+        if listed:
+            first = listed[0]
+            check_places(declaration, first.label, first.source.profile, vectors=bool(layers))
         declaration.check(profiles)
-        for doubt in declaration.doubts(profiles):
+        named = {role: [(e.label, e.source) for e in several] for role, several in entries.items()}
+        for doubt in (*declaration.doubts(profiles), *doubts_of(declaration, named)):
             self._runs.warn(doubt)
+        for remark in declaration.remarks(profiles):
+            self._runs.remark(remark)
         return tuple(
             (item.role, tuple(entry.source for entry in entries[item.role]))
             for item in declaration.inputs

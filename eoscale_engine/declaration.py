@@ -359,6 +359,24 @@ class Declaration(ABC):
         """What may make the result meaningless: each a sentence with its remedy, told once."""
         return ()
 
+    def remarks(self, inputs: Mapping[str, Sequence[Profile]]) -> Sequence[str]:
+        """How inputs are taken that can be taken otherwise: sentences for the log, told once."""
+        return ()
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """Roles whose images (their chosen bands) must be different ones to say anything."""
+        return ()
+
+    @property
+    def places(self) -> str:
+        """What the map under the pixels is to it.
+
+        ``cells``, whose size its values depend on; ``coordinates`` of pixels or polygons, without
+        which it has no result; ``areas``, which stay empty where they are unknown; or nothing.
+        """
+        return ""
+
     def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
         """Refuse, with an :class:`InputError`, unusable inputs; called before any work."""
         for role, profiles in inputs.items():

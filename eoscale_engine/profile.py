@@ -226,6 +226,35 @@ class Profile(Mapping[str, Any]):
         """What a user calls the bands: their numbers in the file that they come from, or places."""
         return tuple(band.number or place for place, band in enumerate(self.bands, 1))
 
+    # ---- where it lies
+
+    @property
+    def control(self) -> str:
+        """What places the image where it has no geotransform, in words; empty for nothing."""
+        if self.transform is not None:
+            return ""
+        if self.gcps:
+            return "ground control points (GCPs)"
+        rational = any(domain == "RPC" for domain, _, _ in self.metadata)
+        return "rational polynomial coefficients (RPCs)" if rational else ""
+
+    def without_grid(self, label: str) -> str:
+        """What to say, and what to do, of an image that has ``control`` alone."""
+        return (
+            f"'{label}' has {self.control} only, no geotransform: its pixels have no size and no "
+            "place on a grid, though QGIS draws it warped. Warp it first (Raster > Projections > "
+            "Warp, or gdalwarp), and use the result."
+        )
+
+    @property
+    def seems_in_degrees(self) -> bool:
+        """Whether its coordinates could be longitudes and latitudes, though no CRS says so."""
+        if self.transform is None or (self.crs is not None and not self.crs.is_projected):
+            return False
+        places = [(col, row) for col in (0, self.width) for row in (0, self.height)]
+        x, y = zip(*(self.transform * place for place in places))
+        return bool(min(x) >= -180 and max(x) <= 360 and max(map(abs, y)) <= 90)
+
     # ---- derived profiles
 
     def with_dtype(self, dtype: str) -> Profile:
@@ -435,6 +464,9 @@ def grid_difference(first: Profile, other: Profile) -> str:
         return f"sizes {first.width} x {first.height} and {other.width} x {other.height} pixels"
     if first.crs is not None and other.crs is not None and not first.crs.same_as(other.crs):
         return f"CRS {first.crs.name} and {other.crs.name}"
+    for one, two in ((first, other), (other, first)):
+        if one.control and two.transform is not None:
+            return f"{one.control} only and a geotransform"
     if first.transform is not None and other.transform is not None:
         tolerance = 0.01 * max(
             abs(first.transform.a), abs(first.transform.b),

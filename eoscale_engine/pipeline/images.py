@@ -143,6 +143,8 @@ class PipelineImages:
         file = entry.source
         if isinstance(file, Image) or not grid_difference(like, file.profile):
             return key
+        if like.control:
+            raise InputError(like.without_grid(self.label(first)))
         # the same alignment has the same name, so that it is found in memory the next time
         state = file.signature or file.described
         described = repr(
@@ -226,6 +228,10 @@ class PipelineImages:
     def profile(self, key: Any) -> Profile:
         """An image's profile."""
         return self._entry(key).source.profile
+
+    def label(self, key: Any) -> str:
+        """What messages call an image."""
+        return self._entry(key).label
 
     def get_profile(self, key: str) -> dict[str, Any]:
         """An image's profile as a dictionary of one's own, with rasterio's keys."""

@@ -88,7 +88,7 @@ class Runs:
         self.cuts = cuts
         self.observer = observer
         self.timings: dict[str, float] = {}
-        self._warned: set[str] = set()
+        self._told: set[str] = set()
         self._percent = 0.0
         self._report: Callable[[float], None] = _ignore
 
@@ -109,13 +109,22 @@ class Runs:
 
     def warn(self, text: str) -> None:
         """Tell of a doubt once: to who watches, or as Python's own warning where nobody does."""
-        if text in self._warned:
+        if not self._is_new(text):
             return
-        self._warned.add(text)
         if self.observer.log is _ignore:
             warnings.warn(text, InputWarning, stacklevel=2)
         else:
             self.observer.log("warning", text)
+
+    def remark(self, text: str) -> None:
+        """Tell once how something is understood."""
+        if self._is_new(text):
+            self.observer.log("info", text)
+
+    def _is_new(self, text: str) -> bool:
+        new = text not in self._told
+        self._told.add(text)
+        return new
 
     def run(self, job: Job, tasks: Sequence[Window], *, inline: bool = False) -> list[Any]:
         """Run tasks; what they return, in their order."""

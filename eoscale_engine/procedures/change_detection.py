@@ -123,6 +123,11 @@ class ChangeDetection(Procedure):
     chi_square: bool = parameter(True, help="Make chi-square and no-change probability.")
     change: bool = parameter(False, help="Make the mask of changed pixels.")
 
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """Nothing changes from a date to itself."""
+        return ("BEFORE", "AFTER")
+
     def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
         """Refuse images of different bands."""
         super().check(inputs)

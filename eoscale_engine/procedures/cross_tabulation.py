@@ -96,6 +96,16 @@ class CrossTabulation(Procedure):
     )
     area_unit: str = parameter(**AREA_UNIT)
 
+    @property
+    def places(self) -> str:
+        """Pairs have areas."""
+        return "areas"
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """A class goes with itself alone."""
+        return ("INPUT", "SECOND")
+
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
         """Count, and list the pairs."""
         first, second = images["INPUT"][0], images["SECOND"][0]

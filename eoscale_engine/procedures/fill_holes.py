@@ -114,6 +114,11 @@ class FillHoles(Procedure):
         "4", choices=CONNECTIVITIES, label="Connectivity of holes", help=CONNECTIVITY_HELP
     )
 
+    @property
+    def places(self) -> str:
+        """Sizes may be areas."""
+        return "" if self.unit == "pixels" else "cells"
+
     def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
         """Refuse values that the image cannot hold, and areas that its pixels do not have."""
         super().check(inputs)

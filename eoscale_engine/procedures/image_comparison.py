@@ -136,6 +136,11 @@ class ImageComparison(Procedure):
     raw: bool = parameter(**RAW)
     output: bool = parameter(False, help="Also make the image of the differences")
 
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """An image equals itself."""
+        return ("INPUT", "REFERENCE")
+
     def validate(self) -> None:
         """Refuse a peak that is no range."""
         if self.peak is not None and not (0 < self.peak < math.inf):

@@ -127,6 +127,11 @@ class ObjectSize(Procedure):
         (), kind="numbers", label="Given values of objects", help="As stored, separated by commas."
     )
 
+    @property
+    def places(self) -> str:
+        """Sizes may be areas."""
+        return "" if self.unit == "pixels" else "cells"
+
     def validate(self) -> None:
         """Refuse bounds that are none."""
         check_selection(self.label, self.selection, self.values)

@@ -127,6 +127,11 @@ class SamplePixels(Procedure):
     all_touched: bool = parameter(**ALL_TOUCHED)
     raw: bool = parameter(**RAW)
 
+    @property
+    def places(self) -> str:
+        """Points have coordinates."""
+        return "coordinates"
+
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
         """Draw, then tabulate."""
         images = {item.role: images.get(item.role, ()) for item in self.inputs}

@@ -86,6 +86,11 @@ class UniqueValues(Procedure):
     all_touched: bool = parameter(**ALL_TOUCHED)
     raw: bool = parameter(**RAW)
 
+    @property
+    def places(self) -> str:
+        """Values have areas."""
+        return "areas"
+
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
         """Count, and list by band."""
         key = images["INPUT"][0]

@@ -126,6 +126,16 @@ class ZonalStatistics(Procedure):
     all_touched: bool = parameter(**ALL_TOUCHED)
     raw: bool = parameter(**RAW)
 
+    @property
+    def places(self) -> str:
+        """Zones have areas."""
+        return "areas"
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """An image is no zones of itself."""
+        return ("INPUT", "ZONES")
+
     def validate(self) -> None:
         """Refuse what is no percentage."""
         if len(self.percentiles or ()) > MOST_PERCENTILES:

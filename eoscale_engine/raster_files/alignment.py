@@ -66,13 +66,12 @@ def aligned(
         file = replace(file, profile=replace(file.profile, crs=crs))
     if like.crs is None or like.transform is None:
         raise InputError(f"{path} cannot be aligned: the first image has no CRS or geotransform.")
-    if not (
-        (file.profile.crs and file.profile.transform)
-        or (file.profile.gcp_crs and file.profile.gcps)
-    ):
+    own = file.profile
+    if not ((own.crs and own.transform) or (own.gcp_crs and own.gcps)):
         raise InputError(
-            f"{path} cannot be aligned: it has no CRS or geotransform. Assign them first."
-        )
+            own.without_grid(path) if own.control
+            else f"{path} cannot be aligned: it has no CRS or geotransform. Assign them first."
+        )  # fmt: skip
     text, errors = call_gdal(_warped_text, file, like, like.crs, like.transform, resampling)
     if text is None or errors:
         raise InputError(f"{path} cannot be aligned: {reason(errors)}.")

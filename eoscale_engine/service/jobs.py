@@ -148,7 +148,10 @@ def _check_targets(job: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any
 def _extent(context: EOContextManager, keys: list[str], extent: Any) -> Optional[Window]:
     if not extent or not keys:
         return None
-    return Window(*window_of_extent(context.profile(keys[0]), tuple(extent)))
+    profile = context.profile(keys[0])
+    if profile.control:
+        raise InputError(profile.without_grid(context.label(keys[0])))
+    return Window(*window_of_extent(profile, tuple(extent)))
 
 
 def _load(

@@ -54,7 +54,7 @@ def run(
     bands = tuple(Band(nodata=value) for value in nodata)
     if profile is None:
         size = cube.shape[2], cube.shape[1]
-        profile = Profile(*size, cube.dtype.name, bands, None, Affine(2, 0, 9, 0, -2, 5))
+        profile = Profile(*size, cube.dtype.name, bands, None, Affine(2, 0, 900, 0, -2, 500))
     key = context.create_image(profile)
     context.get_array(key)[:] = cube
     [made], summary = context.run(procedure, key, extent=extent)
@@ -188,7 +188,7 @@ def test_an_extents_objects_are_those_of_its_pixels() -> None:
     got, _, profile = run(ConnectedComponents(), pixels, extent=extent)
     part = pixels[extent.slices]
     np.testing.assert_array_equal(got, labelled(part, part != 0, "4"))
-    assert profile.transform == Affine(2, 0, 9 + 2 * 21, 0, -2, 5 - 2 * 13)
+    assert profile.transform == Affine(2, 0, 900 + 2 * 21, 0, -2, 500 - 2 * 13)
 
 
 @pytest.mark.parametrize("value", [0, 1])
@@ -334,11 +334,11 @@ def test_objects_stay_where_none_of_their_neighbours_does() -> None:
 
 def test_sizes_at_the_bounds_stay() -> None:
     pixels = np.array([[1, 0, 2, 2, 0, 3, 3, 3, 0, 4, 4, 4, 4]], np.uint8)
-    profile = Profile(13, 1, "uint8", transform=Affine(0.1, 0, 0, 0, -0.1, 0))
+    profile = Profile(13, 1, "uint8", transform=Affine(0.1, 0, 900, 0, -0.1, 0))
     declared = ObjectSize(0.02, 0.03, "map units squared", "given value", 0)
     got, _, _ = run(declared, pixels, profile=profile)
     assert got.tolist() == [[0, 0, 2, 2, 0, 3, 3, 3, 0, 0, 0, 0, 0]]
-    profile = Profile(13, 1, "uint8", transform=Affine(0.7, 0, 0, 0, -0.7, 0))
+    profile = Profile(13, 1, "uint8", transform=Affine(0.7, 0, 900, 0, -0.7, 0))
     assert 0.7 * 0.7 < 0.49
     got, _, _ = run(ObjectSize(0.49, None, "map units squared"), pixels, profile=profile)
     np.testing.assert_array_equal(got, pixels)

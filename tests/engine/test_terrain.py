@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,13 @@ from osgeo import gdal, osr
 from eoscale_engine.declaration import ImageFilter
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.terrain.aspect import Aspect
-from eoscale_engine.filters.terrain.elevation import METHODS, spacing
+from eoscale_engine.filters.terrain.curvature import Curvature
+from eoscale_engine.filters.terrain.elevation import METHODS
+from eoscale_engine.filters.terrain.ground import spacing
 from eoscale_engine.filters.terrain.hillshade import MODES, Hillshade
 from eoscale_engine.filters.terrain.roughness import Roughness, Ruggedness, TopographicPosition
 from eoscale_engine.filters.terrain.slope import Slope
+from eoscale_engine.filters.terrain.vector_ruggedness import VectorRuggedness
 from eoscale_engine.profile import Affine, Profile
 from eoscale_engine.tiling import Window
 from tests.engine.neighbourhoods import REAL_DTYPES
@@ -251,14 +255,85 @@ def test_same_bits_for_any_blocks_in_degrees(
 def test_cell_size_takes_the_place_of_the_geotransform() -> None:
     pixels, _ = hills("float32", 12, 12)
     wanted = run(Slope(), pixels, None, profile_of(pixels, Affine(25, 0, 0, 0, -25, 0)))
-    for profile in (geographic(pixels), profile_of(pixels, Affine(3, 0, 0, 0, -1, 0))):
-        np.testing.assert_array_equal(run(Slope(pixel_spacing=25), pixels, None, profile), wanted)
+    profile = profile_of(pixels, Affine(3, 0, 0, 0, -1, 0))
+    np.testing.assert_array_equal(run(Slope(pixel_spacing=25), pixels, None, profile), wanted)
     south_up = profile_of(pixels[:, ::-1], Affine(3, 0, 0, 0, 1, 0))
     aspect = run(Aspect(pixel_spacing=25), pixels, None, profile_of(pixels))
     turned = run(Aspect(pixel_spacing=25), pixels[:, ::-1], None, south_up)
     np.testing.assert_allclose(turned[:, ::-1], aspect, atol=1e-4)
     without = run(Aspect(), pixels, None, profile_of(pixels, None))
     np.testing.assert_allclose(without, aspect, atol=1e-4)
+
+
+def test_cell_size_is_in_degrees_where_coordinates_are() -> None:
+    """A metre a pixel on cells of one second of arc at the equator: 30.9 m to the east."""
+    second, pixels = 1 / 3600, np.tile(np.arange(5, dtype="float32"), (1, 5, 1))
+    finer = profile_of(pixels, Affine(second / 9, 0, 3, 0, -second / 9, 0), crs="EPSG:4326")
+    for declaration in (Slope(), Aspect(), Hillshade(), Curvature("mean"), VectorRuggedness()):
+        spaced = replace(declaration, pixel_spacing=second)
+        same = profile_of(pixels, Affine(second, 0, 3, 0, -second, 0), crs="EPSG:4326")
+        found = run(spaced, pixels, None, finer)
+        np.testing.assert_allclose(
+            found, run(declaration, pixels, None, same), rtol=1e-5, atol=1e-9
+        )
+    slope = run(Slope(pixel_spacing=second), pixels, None, finer)[0, 2, 2]
+    east = math.radians(second) * 6378137
+    assert slope == pytest.approx(math.degrees(math.atan(1 / east)), rel=1e-5)
+    with pytest.raises(InputError, match="Give degrees"):
+        Slope(pixel_spacing=30).check({"INPUT": [finer]})
+
+
+# ---------------------------------------------------------------- units of elevations
+
+FOOT = 1200 / 3937
+"""The US survey foot, in metres."""
+
+
+@pytest.mark.parametrize(
+    ("crs", "unit", "factor"),
+    [
+        ("EPSG:2263+5703", "", 1 / FOOT),  # feet across, metres up
+        ("EPSG:2263+5703", "ft", 1 / FOOT),
+        ("EPSG:2263+6360", "", 1),  # feet both ways
+        ("EPSG:2263", "", 1),  # not known
+        ("EPSG:2263", "m", 1 / FOOT),
+        ("EPSG:32631", "ft", 0.3048),
+        ("EPSG:32631", "US survey foot", FOOT),
+        ("EPSG:32631", "m", 1),
+        ("EPSG:32631", "dB", 1),
+        ("EPSG:4326+5773", "", 1),
+    ],
+)
+def test_elevations_are_brought_to_the_unit_of_the_map(crs: str, unit: str, factor: float) -> None:
+    pixels, _ = hills("float32", 12, 12)
+    size = 1e-4 if crs.startswith("EPSG:4326") else 10
+    profile = profile_of(pixels, Affine(size, 0, 0, 0, -size, 0), crs=crs, unit=unit)
+    for kind in (Slope, Hillshade, Curvature, VectorRuggedness):
+        found = run(kind(), pixels, None, profile)
+        wanted = run(kind(z_factor=factor), pixels, None, profile)
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-9)
+        told = kind().remarks({"INPUT": [profile]})
+        assert bool(told) == (factor != 1 or crs == "EPSG:2263")
+        assert not kind(z_factor=1).remarks({"INPUT": [profile]})
+    assert not Aspect().remarks({"INPUT": [profile]})
+
+
+def test_metres_over_feet_by_gdaldem() -> None:
+    pixels, valid = hills("float32", 12, 12)
+    slope = run(Slope(), pixels, None, profile_of(pixels, crs="EPSG:2263+5703"))[0]
+    wanted = by_gdaldem("slope", pixels[0], valid[0], scale=FOOT)
+    np.testing.assert_allclose(slope, wanted, atol=1e-3)
+    (told,) = Slope().remarks({"INPUT": [profile_of(pixels, crs="EPSG:2263+5703")]})
+    assert "metre" in told and "US survey foot" in told and "3.28083" in told
+
+
+def test_a_z_factor_for_degrees_is_doubted() -> None:
+    pixels = np.zeros((1, 4, 4), "float32")
+    profile = {"INPUT": [profile_of(pixels, Affine(1e-3, 0, 9, 0, -1e-3, 9), crs="EPSG:4326")]}
+    (doubt,) = Hillshade(z_factor=1 / 111120).doubts(profile)
+    assert "Leave the Z factor empty" in doubt
+    assert not Hillshade().doubts(profile)
+    assert not Hillshade(z_factor=1 / 111120).doubts({"INPUT": [profile_of(pixels)]})
 
 
 # ---------------------------------------------------------------- special terrain
@@ -385,7 +460,6 @@ def test_grids_that_are_refused() -> None:
     metres = profile_of(pixels, Affine(30, 0, 500000, 0, -30, 4e6), crs="EPSG:4326")
     with pytest.raises(InputError, match="Assign the CRS"):
         Slope().check({"INPUT": [metres]})
-    Slope(pixel_spacing=30).check({"INPUT": [metres]})
     TopographicPosition().check({"INPUT": [rotated]})
     poles = profile_of(
         np.zeros((1, 181, 4), "float32"), Affine(1, 0, 0, 0, -1, 90.5), crs="EPSG:4326"

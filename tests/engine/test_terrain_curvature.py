@@ -11,7 +11,7 @@ from osgeo import gdal
 
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.terrain.curvature import CURVATURES, METHODS, Curvature
-from eoscale_engine.filters.terrain.elevation import spacing
+from eoscale_engine.filters.terrain.ground import spacing
 from eoscale_engine.filters.terrain.vector_ruggedness import VectorRuggedness
 from eoscale_engine.profile import Affine
 from eoscale_engine.tiling import Window

@@ -85,6 +85,11 @@ class BandMath(ImageFilter):
         """The expressions, ready to run."""
         return compile_expressions(self.expressions)
 
+    @property
+    def places(self) -> str:
+        """Expressions may have coordinates in them."""
+        return "coordinates" if {"x", "y"} & {*self.program.data("coordinate")} else ""
+
     def validate(self) -> None:
         """Refuse expressions that cannot be read."""
         _ = self.program

@@ -123,6 +123,11 @@ class TemporalComposite(ImageFilter):
         "valid or best pixel take.",
     )
 
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """A date that is there twice weighs twice."""
+        return ("INPUTS",)
+
     def validate(self) -> None:
         """Refuse the image number of a statistic that takes no single image's pixel."""
         if self.result == "image number" and self.statistic not in CHOOSING:

@@ -119,6 +119,11 @@ class Mask(ImageFilter):
         advanced=True,
     )
 
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """By this rule an image would lose all of its values."""
+        return ("INPUT", "MASK") if self.rule == "nonzero" else ()
+
     def validate(self) -> None:
         """Refuse a rule without what it looks for, and unknown conditions."""
         low, high = self.minimum, self.maximum

@@ -174,6 +174,11 @@ class SpectralIndex(ImageFilter):
         """Where a formula has no finite value."""
         return True
 
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """Nothing changes from a date to itself."""
+        return ("INPUT", "AFTER")
+
     def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
         """Refuse images without a band that the index needs, or not in reflectance if it must."""
         super().check(inputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan, pi
 from typing import Optional
@@ -12,11 +12,13 @@ import numpy as np
 from eoscale_engine.declaration import parameter
 from eoscale_engine.filters.terrain.elevation import (
     TerrainFilter,
-    check_grid,
     compute_edges_parameter,
     derived,
     gradient,
     method_parameter,
+)
+from eoscale_engine.filters.terrain.ground import (
+    GroundFilter,
     pixel_spacing_parameter,
     spacing,
 )
@@ -31,7 +33,7 @@ _NORTH, _EAST, _SOUTH, _WEST = CYCLE[:4]
 
 
 @dataclass(frozen=True)
-class Aspect(TerrainFilter):
+class Aspect(GroundFilter, TerrainFilter):
     """Aspect of the terrain: the direction in which it falls at each pixel, in degrees.
 
     With the rise p to the east and q to the north, the terrain falls most steeply along (-p, -q).
@@ -81,11 +83,6 @@ class Aspect(TerrainFilter):
     compute_edges: bool = compute_edges_parameter()
     pixel_spacing: Optional[float] = pixel_spacing_parameter()
 
-    def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
-        """Refuse rotated grids."""
-        super().check(inputs)
-        check_grid(self.label, inputs, self.pixel_spacing)
-
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """Floats, in degrees."""
         return [derived(inputs[0], "aspect", "degrees")]
@@ -102,7 +99,7 @@ class Aspect(TerrainFilter):
         """See the class."""
         apart = spacing(profile, window, self.pixel_spacing)
         # downwards, so that the angle needs no change of signs
-        east, north = gradient(z, self.method, apart, -band.scale)
+        east, north = gradient(z, self.method, apart, -self.rise(profile, band))
         flat = (east == 0) & (north == 0)
         first, second = (east, north) if self.angle == "azimuth" else (north, east)
         degrees = np.arctan2(first, second, out=first)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Optional
@@ -12,12 +12,13 @@ from osgeo import osr
 
 from eoscale_engine.declaration import parameter
 from eoscale_engine.filters.terrain.elevation import (
-    Spacing,
     TerrainFilter,
-    check_grid,
-    check_z_factor,
     compute_edges_parameter,
     derived,
+)
+from eoscale_engine.filters.terrain.ground import (
+    GroundFilter,
+    Spacing,
     pixel_spacing_parameter,
     spacing,
     z_factor_parameter,
@@ -35,7 +36,7 @@ _SQUARED = ("Gaussian", "total")
 
 
 @dataclass(frozen=True)
-class Curvature(TerrainFilter):
+class Curvature(GroundFilter, TerrainFilter):
     """Curvature of the terrain: how it bends, down the slope, across it, or in all directions.
 
     With the first derivatives p to the east and q to the north, the second ones r to the east, t to
@@ -60,8 +61,9 @@ class Curvature(TerrainFilter):
     one; Evans from the quadratic that fits them best by least squares, which is less sensitive to
     noise. The size of cells is that of the geotransform. Where coordinates are in degrees it is
     computed in metres, on the ellipsoid of the CRS, at the latitude of each row. Elevations are in
-    the unit of the map's coordinates (metres for degrees) unless the Z factor converts them. Scale
-    and offset are applied. Each band is handled by itself.
+    the unit that a vertical CRS or else the band names, without one in that of the map's
+    coordinates (metres for degrees); they are converted to the latter, unless a Z factor is given.
+    Scale and offset are applied. Each band is handled by itself.
 
     Nodata: where any of the nine pixels is invalid or beyond the image there is no value, unless
     edges are computed: then the line through the two nearest pixels is carried on beyond the image,
@@ -102,18 +104,9 @@ class Curvature(TerrainFilter):
         choices=METHODS,
         help="The surface through all nine pixels, or the quadratic that fits them best.",
     )
-    z_factor: float = z_factor_parameter()
+    z_factor: Optional[float] = z_factor_parameter()
     compute_edges: bool = compute_edges_parameter()
     pixel_spacing: Optional[float] = pixel_spacing_parameter()
-
-    def validate(self) -> None:
-        """Refuse a Z factor of 0."""
-        check_z_factor(self.label, self.z_factor)
-
-    def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
-        """Refuse rotated grids."""
-        super().check(inputs)
-        check_grid(self.label, inputs, self.pixel_spacing)
 
     def computed_in(self, profile: Profile) -> np.dtype:
         """float64: the formulas subtract products of nearly the same size."""
@@ -135,7 +128,7 @@ class Curvature(TerrainFilter):
     ) -> np.ndarray:
         """See the class."""
         apart = spacing(profile, window, self.pixel_spacing)
-        bent = _derivatives(z, self.method, apart, self.z_factor * band.scale)
+        bent = _derivatives(z, self.method, apart, self.rise(profile, band))
         if self.curvature in ("profile", "plan", "tangential"):
             return _by_slope(bent, self.curvature)
         if self.curvature == "general":

@@ -1,4 +1,4 @@
-"""What terrain filters share: the elevations around each pixel, the size of cells, gradients.
+"""What terrain filters share: the elevations around each pixel, and gradients.
 
 The elevations around a pixel are nine arrays, one for each place of the 3 x 3 window, row by row:
 ``z[0]`` in the upper left, ``z[4]`` the pixel itself, ``z[8]`` in the lower right. Their rows are
@@ -14,18 +14,15 @@ terrain costs no digits.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
-from math import pi
-from typing import Any, NamedTuple, Optional
+from typing import Any, Optional
 
 import numpy as np
-from osgeo import osr
 
 from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, parameter
-from eoscale_engine.errors import InputError
-from eoscale_engine.profile import Affine, Band, Profile
+from eoscale_engine.filters.terrain.ground import Spacing
+from eoscale_engine.profile import Band, Profile
 from eoscale_engine.tiling import Window
 
 METHODS = ("Horn", "Zevenbergen and Thorne")
@@ -154,51 +151,6 @@ def around_edges(
 # ---------------------------------------------------------------- gradients
 
 
-class Spacing(NamedTuple):
-    """How far apart neighbours are: to the east by column, to the north by row, both signed.
-
-    Numbers, or arrays of ``(rows, 1)`` where each row has its own.
-    """
-
-    east: np.ndarray
-    north: np.ndarray
-
-
-def spacing(profile: Profile, window: Window, pixel_spacing: Optional[float] = None) -> Spacing:
-    """Distances between cells in the unit of the map, in metres for geographic coordinates.
-
-    On the ellipsoid of the CRS at the latitude of each row: the radii of curvature of the meridian
-    and of the prime vertical, times the angle.
-    """
-    transform = profile.transform or Affine(e=-1.0)
-    east, north = np.asarray(transform.a), np.asarray(transform.e)
-    if pixel_spacing is not None:
-        return Spacing(np.copysign(pixel_spacing, east), np.copysign(pixel_spacing, north))
-    ellipsoid = None if profile.crs is None else _ellipsoid(profile.crs.to_wkt())
-    if ellipsoid is None:
-        return Spacing(east, north)
-    axis, squared_eccentricity, radians = ellipsoid
-    rows = np.arange(window.row, window.end_row)[:, None]
-    latitude = (transform.f + north * (rows + 0.5)) * radians
-    curved = 1 - squared_eccentricity * np.sin(latitude) ** 2
-    across = axis / np.sqrt(curved)
-    along = across * (1 - squared_eccentricity) / curved
-    return Spacing(east * radians * across * np.cos(latitude), north * radians * along)
-
-
-@lru_cache(maxsize=16)
-def _ellipsoid(wkt: str) -> Optional[tuple[float, float, float]]:
-    """Major axis in metres, squared eccentricity, radians in a unit; None unless geographic."""
-    reference = osr.SpatialReference()
-    reference.ImportFromWkt(wkt)
-    if not reference.IsGeographic():
-        return None
-    inverse = reference.GetInvFlattening()
-    flattening = 1 / inverse if inverse else 0.0
-    radians = reference.GetAngularUnits() or pi / 180
-    return reference.GetSemiMajor(), flattening * (2 - flattening), radians
-
-
 def gradient(
     z: Sequence[np.ndarray], method: str, apart: Spacing, rise: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -232,28 +184,6 @@ def method_parameter() -> Any:
     )
 
 
-def z_factor_parameter() -> Any:
-    """What elevations are multiplied by."""
-    return parameter(
-        1.0,
-        label="Z factor",
-        help="Multiplies elevations: to exaggerate them, or to convert them to the unit of the "
-        "map's coordinates (metres where those are degrees). Feet on a map in metres: 0.3048.",
-    )
-
-
-def pixel_spacing_parameter() -> Any:
-    """The distance between neighbours, where the geotransform does not tell it."""
-    return parameter(
-        None,
-        minimum=1e-12,
-        unit="map units",
-        label="Pixel spacing",
-        help="Distance between neighbouring pixels, in place of that of the geotransform.",
-        advanced=True,
-    )
-
-
 def compute_edges_parameter() -> Any:
     """Whether incomplete windows give a value."""
     return parameter(
@@ -262,34 +192,3 @@ def compute_edges_parameter() -> Any:
         help="Give values at the image's edge and beside invalid pixels too, where some of the "
         "3 x 3 pixels are missing.",
     )
-
-
-def check_z_factor(label: str, z_factor: float) -> None:
-    """Refuse elevations that are all zero."""
-    if z_factor == 0:
-        raise InputError(f"{label}: 'Z factor' is 0, which makes all terrain flat. Use 1.")
-
-
-def check_grid(
-    label: str, inputs: Mapping[str, Sequence[Profile]], pixel_spacing: Optional[float]
-) -> None:
-    """Refuse grids on which east and north are not along rows and columns, or beyond the poles."""
-    (profile,) = inputs["INPUT"]
-    transform = profile.transform
-    if transform is None:
-        return
-    turned = max(abs(transform.b), abs(transform.d))
-    if turned > 1e-6 * min(abs(transform.a), abs(transform.e)):
-        raise InputError(
-            f"{label}: the image's rows do not run from west to east (its geotransform is "
-            "rotated). Warp it to a grid with north up first."
-        )
-    ellipsoid = None if profile.crs is None else _ellipsoid(profile.crs.to_wkt())
-    if ellipsoid and profile.crs and pixel_spacing is None:
-        ends = (transform.f + transform.e * (row + 0.5) for row in (0, profile.height - 1))
-        farthest = max(ends, key=abs)
-        if abs(farthest) * ellipsoid[2] > pi / 2 + 1e-9:
-            raise InputError(
-                f"{label}: the image reaches to latitude {farthest:g}, though the coordinates of "
-                f"its CRS ({profile.crs.name}) are degrees. Assign the CRS that it is in."
-            )

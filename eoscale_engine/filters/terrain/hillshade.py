@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import cos, pi, radians, sin, sqrt
 from typing import Optional
@@ -12,12 +12,13 @@ import numpy as np
 from eoscale_engine.declaration import parameter
 from eoscale_engine.filters.terrain.elevation import (
     TerrainFilter,
-    check_grid,
-    check_z_factor,
     compute_edges_parameter,
     derived,
     gradient,
     method_parameter,
+)
+from eoscale_engine.filters.terrain.ground import (
+    GroundFilter,
     pixel_spacing_parameter,
     spacing,
     z_factor_parameter,
@@ -30,7 +31,7 @@ MODES = ("regular", "combined", "multidirectional", "Igor")
 
 
 @dataclass(frozen=True)
-class Hillshade(TerrainFilter):
+class Hillshade(GroundFilter, TerrainFilter):
     """Hillshade: the terrain as a grey image, lit by a sun at a given place in the sky.
 
     With the rise p to the east and q to the north, the sun's azimuth A and altitude H, and
@@ -51,8 +52,9 @@ class Hillshade(TerrainFilter):
 
     The size of cells is that of the geotransform. Where coordinates are in degrees it is computed
     in metres, on the ellipsoid of the CRS, at the latitude of each row. Elevations are in the unit
-    of the map's coordinates (metres for degrees) unless the Z factor converts them. Scale is
-    applied. Each band is handled by itself.
+    that a vertical CRS or else the band names, without one in that of the map's coordinates (metres
+    for degrees); they are converted to the latter, unless a Z factor is given. Scale is applied.
+    Each band is handled by itself.
 
     Nodata: where any of the nine pixels is invalid or beyond the image there is no value, unless
     edges are computed: then the line through the two nearest pixels is carried on beyond the image,
@@ -100,18 +102,9 @@ class Hillshade(TerrainFilter):
         help="Height of the sun above the horizon: 90 is overhead. Not for Igor.",
     )
     method: str = method_parameter()
-    z_factor: float = z_factor_parameter()
+    z_factor: Optional[float] = z_factor_parameter()
     compute_edges: bool = compute_edges_parameter()
     pixel_spacing: Optional[float] = pixel_spacing_parameter()
-
-    def validate(self) -> None:
-        """Refuse a Z factor of 0."""
-        check_z_factor(self.label, self.z_factor)
-
-    def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
-        """Refuse rotated grids."""
-        super().check(inputs)
-        check_grid(self.label, inputs, self.pixel_spacing)
 
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """Bytes, of which 0 is nodata."""
@@ -126,7 +119,7 @@ class Hillshade(TerrainFilter):
     ) -> np.ndarray:
         """See the class."""
         apart = spacing(profile, window, self.pixel_spacing)
-        east, north = gradient(z, self.method, apart, self.z_factor * band.scale)
+        east, north = gradient(z, self.method, apart, self.rise(profile, band))
         steepness = east * east
         steepness += north * north
         azimuth, altitude = radians(self.azimuth), radians(self.altitude)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import pi
 from typing import Optional
@@ -12,12 +12,13 @@ import numpy as np
 from eoscale_engine.declaration import parameter
 from eoscale_engine.filters.terrain.elevation import (
     TerrainFilter,
-    check_grid,
-    check_z_factor,
     compute_edges_parameter,
     derived,
     gradient,
     method_parameter,
+)
+from eoscale_engine.filters.terrain.ground import (
+    GroundFilter,
     pixel_spacing_parameter,
     spacing,
     z_factor_parameter,
@@ -30,7 +31,7 @@ UNITS = ("degrees", "percent", "radians")
 
 
 @dataclass(frozen=True)
-class Slope(TerrainFilter):
+class Slope(GroundFilter, TerrainFilter):
     """Slope of the terrain: how steeply it falls at each pixel.
 
     With the rise p to the east and q to the north, the slope is arctan(sqrt(p^2 + q^2)) in degrees
@@ -47,8 +48,9 @@ class Slope(TerrainFilter):
 
     The size of cells is that of the geotransform. Where coordinates are in degrees it is computed
     in metres, on the ellipsoid of the CRS, at the latitude of each row. Elevations are in the unit
-    of the map's coordinates (metres for degrees) unless the Z factor converts them. Scale and
-    offset of the image are applied. Each band is handled by itself.
+    that a vertical CRS or else the band names, without one in that of the map's coordinates (metres
+    for degrees); they are converted to the latter, unless a Z factor is given. Scale and offset of
+    the image are applied. Each band is handled by itself.
 
     Nodata: where any of the nine pixels is invalid or beyond the image there is no value, unless
     edges are computed: then the line through the two nearest pixels is carried on beyond the image,
@@ -78,18 +80,9 @@ class Slope(TerrainFilter):
 
     unit: str = parameter("degrees", choices=UNITS, help="Angle, or rise over run times 100.")
     method: str = method_parameter()
-    z_factor: float = z_factor_parameter()
+    z_factor: Optional[float] = z_factor_parameter()
     compute_edges: bool = compute_edges_parameter()
     pixel_spacing: Optional[float] = pixel_spacing_parameter()
-
-    def validate(self) -> None:
-        """Refuse a Z factor of 0."""
-        check_z_factor(self.label, self.z_factor)
-
-    def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
-        """Refuse rotated grids."""
-        super().check(inputs)
-        check_grid(self.label, inputs, self.pixel_spacing)
 
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """Floats in the unit that was asked for."""
@@ -104,7 +97,7 @@ class Slope(TerrainFilter):
     ) -> np.ndarray:
         """See the class."""
         apart = spacing(profile, window, self.pixel_spacing)
-        east, north = gradient(z, self.method, apart, self.z_factor * band.scale)
+        east, north = gradient(z, self.method, apart, self.rise(profile, band))
         np.multiply(east, east, out=east)
         np.multiply(north, north, out=north)
         rise = np.add(east, north, out=east)

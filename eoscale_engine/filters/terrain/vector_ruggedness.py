@@ -19,11 +19,12 @@ from eoscale_engine.filters.neighbourhood.windows import (
 from eoscale_engine.filters.terrain.elevation import (
     all_around,
     around,
-    check_grid,
-    check_z_factor,
     derived,
     gradient,
     method_parameter,
+)
+from eoscale_engine.filters.terrain.ground import (
+    GroundFilter,
     pixel_spacing_parameter,
     spacing,
     z_factor_parameter,
@@ -35,7 +36,7 @@ _SUM = merging(np.add)
 
 
 @dataclass(frozen=True)
-class VectorRuggedness(ImageFilter):
+class VectorRuggedness(GroundFilter, ImageFilter):
     """Vector ruggedness measure (VRM): how much the terrain's normals around a pixel differ.
 
     1 - |sum(n)| / N for the N unit normals n = (-p, -q, 1) / sqrt(1 + p^2 + q^2) of the pixels in a
@@ -49,8 +50,9 @@ class VectorRuggedness(ImageFilter):
 
     The size of cells is that of the geotransform. Where coordinates are in degrees it is computed
     in metres, on the ellipsoid of the CRS, at the latitude of each row. Elevations are in the unit
-    of the map's coordinates (metres for degrees) unless the Z factor converts them. Scale is
-    applied. Each band is handled by itself.
+    that a vertical CRS or else the band names, without one in that of the map's coordinates (metres
+    for degrees); they are converted to the latter, unless a Z factor is given. Scale is applied.
+    Each band is handled by itself.
 
     Nodata: a pixel has a normal where all of its 3 x 3 pixels are valid and in the image. "ignore"
     takes the normals that the window has; "propagate" gives no value where one is missing, near
@@ -92,7 +94,7 @@ class VectorRuggedness(ImageFilter):
         "no normal.",
     )
     method: str = method_parameter()
-    z_factor: float = z_factor_parameter()
+    z_factor: Optional[float] = z_factor_parameter()
     pixel_spacing: Optional[float] = pixel_spacing_parameter()
 
     @property
@@ -104,15 +106,6 @@ class VectorRuggedness(ImageFilter):
     def makes_invalid(self) -> bool:
         """Near the image's edge, and beside infinite elevations."""
         return True
-
-    def validate(self) -> None:
-        """Refuse a Z factor of 0."""
-        check_z_factor(self.label, self.z_factor)
-
-    def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
-        """Refuse rotated grids."""
-        super().check(inputs)
-        check_grid(self.label, inputs, self.pixel_spacing)
 
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """Floats without a unit."""
@@ -134,7 +127,7 @@ class VectorRuggedness(ImageFilter):
         with np.errstate(all="ignore"):
             for number, band in enumerate(profile.bands):
                 valid = None if block.valid is None else block.valid[number]
-                rise = self.z_factor * band.scale
+                rise = self.rise(profile, band)
                 z = around(block.pixels[number], np.dtype(np.float64))
                 normals = _normals(*gradient(z, self.method, apart, rise), valid)
                 total = self._around(normals, result.shape[1:])

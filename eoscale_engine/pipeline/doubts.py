@@ -1,0 +1,83 @@
+"""What makes results meaningless whatever is computed: pixels without a place, one image twice."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any, Optional
+
+from eoscale_engine.declaration import Declaration
+from eoscale_engine.errors import InputError
+from eoscale_engine.memory.images import Image
+from eoscale_engine.profile import Profile
+from eoscale_engine.tile_work.block_reading import Source
+
+Named = tuple[str, Source]
+"""What the user calls an image, and where it is."""
+
+
+def check_places(declaration: Declaration, label: str, profile: Profile, *, vectors: bool) -> None:
+    """Refuse, with an :class:`InputError`, an image without a grid where places matter."""
+    wanted = vectors or declaration.places in ("cells", "coordinates")
+    if wanted and profile.control:
+        raise InputError(profile.without_grid(label))
+
+
+def doubts_of(declaration: Declaration, roles: Mapping[str, Sequence[Named]]) -> Iterator[str]:
+    """Each a sentence with its remedy."""
+    first = next((named for several in roles.values() for named in several), None)
+    if first is not None and declaration.places:
+        yield from _doubts_of_place(declaration, first[0], first[1].profile)
+    bands = [item for item in declaration.parameters() if item.kind == "band"]
+    numbers = {item.name: getattr(declaration, item.name) for item in bands}
+    for one, two in combinations(bands, 2):
+        same = numbers[one.name] == numbers[two.name] is not None
+        if same and one.role == two.role:
+            yield (
+                f"{declaration.label}: '{one.label}' and '{two.label}' are both band "
+                f"{numbers[one.name]}. Choose two different bands."
+            )
+    named = {item.role: numbers[item.name] for item in bands}
+    looked_at = [
+        (role, label, _pixels_of(source, named.get(role)))
+        for role in declaration.differing
+        for label, source in roles.get(role, ())
+    ]
+    labels = {item.role: item.label for item in declaration.inputs}
+    for (one_role, label, pixels), (two_role, _, others) in combinations(looked_at, 2):
+        if pixels == others:
+            how = [labels[one_role], labels[two_role]]
+            which = "twice" if one_role == two_role else f"as '{how[0]}' and as '{how[1]}'"
+            yield (
+                f"{declaration.label}: '{label}' is given {which}, which makes the result "
+                "meaningless. Choose two different images or bands."
+            )
+
+
+def _doubts_of_place(declaration: Declaration, label: str, profile: Profile) -> Iterator[str]:
+    if profile.control:
+        yield profile.without_grid(label)
+    elif declaration.places == "coordinates":
+        return
+    elif profile.transform is None and declaration.places == "cells":
+        yield (
+            f"{declaration.label}: '{label}' has no geotransform: its cells are taken to be 1 wide "
+            "and high. Assign it one (gdal_edit.py -a_ullr), or give the pixel spacing."
+        )
+    elif profile.seems_in_degrees:
+        crs = f"is in {profile.crs.name}" if profile.crs else "has no CRS"
+        yield (
+            f"{declaration.label}: '{label}' {crs}, but its coordinates look like degrees, which "
+            "make no size of its cells. If they are, assign the CRS that it is in (such as "
+            "EPSG:4326) first."
+        )
+
+
+def _pixels_of(source: Source, band: Optional[int]) -> Any:
+    """What two images, or a band of each, have in common only where they are one."""
+    bands = source.bands or tuple(range(1, source.profile.count + 1))
+    chosen = bands if band is None else bands[band - 1 : band]
+    if isinstance(source, Image):
+        return source.raw, chosen, source.window
+    return os.path.realpath(source.path), chosen
