@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -13,6 +13,7 @@ import numpy as np
 from osgeo import gdal
 
 from eoscale_engine.errors import Cancelled, OutputError
+from eoscale_engine.own_folders import make_folder, remove_stale_folders
 from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.gdal_calls import ONE_THREAD, call_gdal, reason
 from eoscale_engine.raster_files.gdal_profile import BandStatistics, profile_of
@@ -29,6 +30,9 @@ from eoscale_engine.raster_files.vrt import vrt_of_bands
 __all__ = ["FORMATS", "Progress", "WriteOptions", "check_target", "write_raster"]
 
 ENDINGS = (".tif", ".tiff")
+
+PREFIX = ".eoscale-"
+"""Of the hidden folder beside a target in which its file is made."""
 
 LEAST_OVERVIEW = 512
 """Overviews are halved until both sides fit this many pixels."""
@@ -123,12 +127,14 @@ def write_raster(
     _check_codec(format, options)
     source = open_raster_file(source_path)
     watch = _Watch(progress, 0.8 if options.overviews and format == "GTiff" else 1.0)
+    beside, name = str(Path(target).absolute().parent), os.path.basename(target)
     try:
-        folder = tempfile.mkdtemp(prefix=".eoscale-", dir=Path(target).absolute().parent)
+        remove_stale_folders(beside, PREFIX)  # of writers that were killed
+        folder, held = make_folder(beside, PREFIX, [glob.escape(name) + "*"])
     except OSError as problem:
         raise OutputError(f"{target} could not be written: {problem.strerror}.") from None
     try:
-        made = os.path.join(folder, os.path.basename(target))
+        made = str(folder / name)
         done, errors = call_gdal(
             _write, source, made, format, options, statistics, threads, watch,
             config={**ONE_THREAD, "GDAL_TIFF_INTERNAL_MASK": "YES"},
@@ -141,6 +147,8 @@ def write_raster(
         raise OutputError(f"{target} could not be written: {problem}.") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        if held is not None:
+            held.close()
 
 
 def _check_codec(format: str, options: WriteOptions) -> None:  # noqa: A002

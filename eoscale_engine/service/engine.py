@@ -19,9 +19,10 @@ from typing import IO, Any, Callable, Optional
 
 from eoscale_engine import errors
 from eoscale_engine.errors import Cancelled, EngineError, InputError, ServiceError
+from eoscale_engine.own_folders import GDAL_FOLDER
 from eoscale_engine.service.interpreter import Interpreter
 from eoscale_engine.service.protocol import Sender, messages
-from eoscale_engine.workers import ENVIRONMENT
+from eoscale_engine.workers import ENVIRONMENT, safe_path
 
 START_SECONDS = 30.0
 CANCEL_SECONDS = 5.0
@@ -231,9 +232,10 @@ class EngineProcess:
 def _environment(interpreter: Interpreter, temporary: str) -> dict[str, str]:
     root = str(Path(errors.__file__).parents[1])
     environment = {**ENVIRONMENT, **interpreter.environment, "PYTHONUNBUFFERED": "1"}
-    environment["CPL_TMPDIR"] = temporary  # GDAL's own, which a killed worker leaves behind
-    path: Optional[str] = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, path)))
+    # GDAL's own files, which a killed worker leaves behind
+    environment["CPL_TMPDIR"] = os.path.join(temporary, GDAL_FOLDER)
+    os.makedirs(environment["CPL_TMPDIR"], exist_ok=True)
+    environment |= safe_path(root, environment.get("PYTHONPATH", ""))
     return environment
 
 

@@ -21,9 +21,10 @@ from eoscale_engine.errors import MemoryBudgetError
 from eoscale_engine.memory import folder as image_folder
 from eoscale_engine.memory import free_memory
 from eoscale_engine.memory import images as memory_module
-from eoscale_engine.memory.folder import ImageFolder, make_folders, remove_stale_folders
+from eoscale_engine.memory.folder import ImageFolder, make_folders
 from eoscale_engine.memory.images import Mappings, Memory
 from eoscale_engine.memory.store import ImageStore
+from eoscale_engine.own_folders import CLIENT, ENGINE, MARK, remove_stale_folders
 from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import Window
 
@@ -152,7 +153,7 @@ def test_what_gdal_left_beside_a_face_goes_too(memory: Memory) -> None:
     Path(vrt + ".aux.xml").write_text("statistics")
     Path(vrt + ".ovr").write_text("overviews")
     memory.release(image)
-    assert sorted(path.name for path in memory.folder.path.iterdir()) == ["client.lock"]
+    assert sorted(path.name for path in memory.folder.path.iterdir()) == [CLIENT, MARK]
 
 
 def test_names_are_never_used_again(folders: tuple[ImageFolder, ImageFolder]) -> None:
@@ -335,10 +336,10 @@ def test_free_memory_without_proc_is_the_folders(
 # ---------------------------------------------------------------- folders and locks
 
 
-def held_elsewhere(path: Path, name: str, root: Path) -> subprocess.Popen[bytes]:
+def held_elsewhere(path: Path, name: str) -> subprocess.Popen[bytes]:
     code = (
-        "import sys; from pathlib import Path; from eoscale_engine.memory.folder import _lock\n"
-        f"lock = _lock(Path({str(path)!r}) / {name!r}); print('held', flush=True)\n"
+        "import sys; from pathlib import Path; from eoscale_engine.own_folders import lock\n"
+        f"held = lock(Path({str(path)!r}) / {name!r}); print('held', flush=True)\n"
         "sys.stdin.read()"
     )
     process = subprocess.Popen(
@@ -353,50 +354,10 @@ def held_elsewhere(path: Path, name: str, root: Path) -> subprocess.Popen[bytes]
 def test_a_folder_is_private_and_removed_with_its_images(tmp_path: Path) -> None:
     folder = ImageFolder.create(str(tmp_path))
     assert folder.path.stat().st_mode & 0o777 == 0o700
-    (folder.path / "pixels.raw").write_bytes(b"1")
+    (folder.path / "pixels-1.raw").write_bytes(b"1")
     folder.close()
     folder.close()
     assert not folder.path.exists()
-
-
-@pytest.mark.parametrize("name", [image_folder.CLIENT, image_folder.ENGINE])
-def test_a_folder_is_stale_when_nobody_holds_either_lock(tmp_path: Path, name: str) -> None:
-    path = tmp_path / "eoscale-someone"
-    path.mkdir()
-    (path / "pixels.raw").write_bytes(b"1")
-    holder = held_elsewhere(path, name, tmp_path)
-    assert remove_stale_folders(str(tmp_path)) == [] and path.exists()
-    holder.kill()
-    holder.communicate()
-    assert remove_stale_folders(str(tmp_path)) == [path.name] and not path.exists()
-
-
-def test_other_folders_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "eoscale-new-young").mkdir()
-    (tmp_path / "eoscale-new-old").mkdir()
-    os.utime(tmp_path / "eoscale-new-old", (0, 0))
-    (tmp_path / "eoscale-file").write_text("a file")
-    (tmp_path / "else").mkdir()
-    (tmp_path / "eoscale-link").symlink_to(tmp_path / "else")
-    live = ImageFolder.create(str(tmp_path / "else"))
-    assert remove_stale_folders(str(tmp_path)) == ["eoscale-new-old"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "else", "eoscale-file", "eoscale-link", "eoscale-new-young",
-    ]  # fmt: skip
-    assert remove_stale_folders(str(tmp_path / "else")) == []
-    live.close()
-    foreign = tmp_path / "eoscale-foreign"
-    foreign.mkdir()
-    monkeypatch.setattr(os, "getuid", lambda: foreign.stat().st_uid + 1)
-    assert remove_stale_folders(str(tmp_path)) == [] and foreign.exists()
-
-
-def test_making_a_folder_removes_stale_ones(tmp_path: Path) -> None:
-    stale = tmp_path / "eoscale-stale"
-    stale.mkdir()
-    folder = ImageFolder.create(str(tmp_path))
-    assert not stale.exists()
-    folder.close()
 
 
 def test_an_engine_adopts_a_folder_once(tmp_path: Path) -> None:
@@ -407,7 +368,7 @@ def test_an_engine_adopts_a_folder_once(tmp_path: Path) -> None:
     assert not engine.client_is_gone()
     engine.close()
     assert client.path.exists()
-    holder = held_elsewhere(client.path, image_folder.ENGINE, tmp_path)
+    holder = held_elsewhere(client.path, ENGINE)
     start = time.monotonic()
     holder.kill()
     engine = ImageFolder.adopt(str(client.path))
@@ -430,7 +391,7 @@ def test_sweeping_keeps_what_the_client_knows(tmp_path: Path) -> None:
     folder.sweep([kept.raw, vrt])
     names = {path.name for path in folder.path.iterdir()}
     assert names == {
-        "client.lock", "made by a function", Path(kept.raw).name, Path(vrt).name,
+        CLIENT, MARK, "made by a function", Path(kept.raw).name, Path(vrt).name,
         Path(vrt).name + ".aux.xml",
     }  # fmt: skip
     folder.close()
@@ -479,8 +440,7 @@ def test_locks_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sys, "platform", "win32")
     folder = ImageFolder.create(str(tmp_path))
     assert len(held) == 1
-    os.utime(folder.path, (0, 0))
-    assert remove_stale_folders(str(tmp_path)) == []
+    assert remove_stale_folders(str(tmp_path), image_folder.PREFIX) == []
     held.clear()
     engine = ImageFolder.adopt(str(folder.path))
     with pytest.raises(MemoryBudgetError):
@@ -520,7 +480,7 @@ def test_a_forked_child_leaves_its_parents_images() -> None:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )  # fmt: skip
     said = run.stdout.splitlines()
-    assert said == ["0", "[True, True] 2", "0", "[False, False]"], run.stdout + run.stderr
+    assert said == ["0", "[True, True] 3", "0", "[False, False]"], run.stdout + run.stderr
 
 
 def test_what_is_free_can_be_asked_while_others_allocate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from eoscale_engine.errors import ServiceError
-from eoscale_engine.memory.folder import remove_stale_folders
+from eoscale_engine.memory.folder import PREFIX
+from eoscale_engine.own_folders import remove_stale_folders
 from eoscale_engine.service.client import EngineClient, EngineOptions
 from tests.faults.jobs import alive, descendants, job, pixels, python_job, same, wait_until
 
@@ -97,9 +99,7 @@ def test_folders_that_were_cleaned_away_are_made_again(own: EngineClient, image:
     own.run(job("rasterstatistics", image))
     kill(own)
     for folder in folders_of(own):
-        for path in folder.iterdir():
-            path.unlink()
-        folder.rmdir()
+        shutil.rmtree(folder)
     assert own.run(job("rasterstatistics", image))["summary"]
 
 
@@ -144,7 +144,7 @@ def test_the_client_is_killed(script: tuple[subprocess.Popen[str], int, list[Pat
 def test_both_are_killed(script: tuple[subprocess.Popen[str], int, list[Path]]) -> None:
     process, engine, folders = script
     family = descendants(process.pid)
-    assert [remove_stale_folders(str(folder.parent)) for folder in folders] == [[], []]
+    assert [remove_stale_folders(str(folder.parent), PREFIX) for folder in folders] == [[], []]
     for pid in (engine, process.pid):
         os.kill(pid, signal.SIGKILL)
     process.wait()
