@@ -24,14 +24,18 @@ class InlineWorkers:
         self, job: Job, tasks: Sequence[Window], done: Done, cancelled: Callable[[], bool]
     ) -> None:
         """Run all tasks of a job, in order."""
-        for number, window in enumerate(tasks):
-            if cancelled():
-                raise Cancelled("Cancelled.")
-            try:
-                result = job.run(window, self._state)
-            except (Exception, SystemExit) as error:  # a function's sys.exit() ends no script
-                raise failure(job, window, error) from error
-            done(number, result)
+        try:
+            for number, window in enumerate(tasks):
+                if cancelled():
+                    raise Cancelled("Cancelled.")
+                try:
+                    result = job.run(window, self._state)
+                except (Exception, SystemExit) as error:  # a function's sys.exit() ends no script
+                    raise failure(job, window, error) from error
+                done(number, result)
+        finally:
+            # QGIS ends GDAL before Python: a file that is still open then takes it down
+            self._state.datasets.clear()
 
     def forget(self, raw_files: Sequence[str]) -> None:
         """Drop the mappings of released images."""

@@ -156,3 +156,29 @@ def test_what_cannot_be_done_fails_with_the_reason(
     # QGIS itself leaves statistics beside an image that it opens.
     assert set(os.listdir(tmp_path)) <= {"image.tif", "image.tif.aux.xml"}
     assert "Traceback" not in done.stdout + done.stderr
+
+
+HOSTILE = ("numpy", "random", "numbers", "inspect", "osgeo", "multiprocessing", "socket")
+
+
+def test_nothing_in_the_current_folder_is_executed(qgis_process, image, tmp_path, monkeypatch):
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    for name in HOSTILE:
+        (folder / f"{name}.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'w')\n")
+    monkeypatch.chdir(folder)
+    said = qgis_process.run("gaussian", INPUT=image, SIGMA=1, OUTPUT=tmp_path / "o.tif").stdout
+    assert "work runs inside this process" not in said
+    assert not (tmp_path / "executed").exists()
+
+
+def test_without_an_engine_qgis_process_ends_well(qgis_process, image, tmp_path):
+    [settings] = Path(qgis_process.environment["QGIS_CUSTOM_CONFIG_PATH"]).rglob("QGIS3.ini")
+    before = settings.read_text()
+    settings.write_text(before + f"\n[eoscale]\ninterpreter={tmp_path / 'none'}\n")
+    try:
+        done = qgis_process.run("gaussian", INPUT=image, SIGMA=1, OUTPUT=tmp_path / "o.tif")
+    finally:
+        settings.write_text(before)
+    assert "work runs inside this process" in done.stdout + done.stderr
+    assert (tmp_path / "o.tif").exists()
