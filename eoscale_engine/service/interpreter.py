@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional, Union
 
+from eoscale_engine.workers import safe_path
+
 PROBE_SECONDS = 30.0
 """A probe takes about 0.2 s; a cold disk or a virus scanner can make it some seconds."""
 
@@ -24,7 +26,11 @@ NO_WINDOW: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 """``creationflags`` of every process started from QGIS: no console window opens on Windows."""
 
 _MARK = "eoscale-probe"
-_PROBE = f"import sys, numpy, osgeo.gdal; print('{_MARK} %d.%d' % sys.version_info[:2])"
+_PROBE = (
+    # Python before 3.11 looks into the current folder first, whoever's files lie there
+    "import sys; sys.path[:] = filter(None, sys.path); import numpy, osgeo.gdal; "
+    f"print('{_MARK} %d.%d' % sys.version_info[:2])"
+)
 _OTHER_VERSION = "it is Python"
 _MISLEADING = ("PYTHONHOME", "PYTHONEXECUTABLE", "PYTHONPLATLIBDIR", "__PYVENV_LAUNCHER__")
 
@@ -195,6 +201,7 @@ def _bundle_folders(host: Host) -> list[Path]:
 
 def _own_environment(host: Host) -> dict[str, str]:
     environment = {key: text for key, text in host.environ.items() if key not in _MISLEADING}
+    environment |= safe_path(environment.get("PYTHONPATH", ""))
     if host.platform == "win32":
         # GDAL's DLLs lie in OSGeo4W's bin folder; Python looks there only if told to.
         beside = os.path.dirname(host.executable)
@@ -206,8 +213,7 @@ def _own_environment(host: Host) -> dict[str, str]:
 
 def _running_environment(host: Host) -> dict[str, str]:
     environment = _own_environment(host)
-    before = environment.get("PYTHONPATH", "")
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (*host.libraries, before)))
+    environment |= safe_path(*host.libraries, environment["PYTHONPATH"])
     if host.platform in ("win32", "darwin"):
         environment["PYTHONHOME"] = host.base_prefix
     return environment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Callable, Protocol
 
@@ -23,6 +24,18 @@ ENVIRONMENT = {
     "PYTHONFAULTHANDLER": "1",
 }
 """What worker processes, and the engine process, are started with."""
+
+
+def safe_path(*folders: str) -> dict[str, str]:
+    """Settings of a Python that imports from these folders (or paths of several) and its own.
+
+    Never from the current folder: anyone's ``numpy.py`` may lie there. An empty or a relative entry
+    of a path means it too.
+    """
+    listed = os.pathsep.join(folders).split(os.pathsep)
+    path = os.pathsep.join(dict.fromkeys(filter(os.path.isabs, listed)))
+    return {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+
 
 Done = Callable[[int, Any], None]
 """Told a finished task's number and what it returned, in the thread that runs the job."""

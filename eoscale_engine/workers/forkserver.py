@@ -14,9 +14,11 @@ from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
-from eoscale_engine.workers import ENVIRONMENT
+from eoscale_engine.workers import ENVIRONMENT, safe_path
 
 PRELOADED = ["eoscale_engine.workers.worker"]
+
+HAS_SAFE_PATH = hasattr(sys.flags, "safe_path")
 
 _STARTING = threading.RLock()
 
@@ -73,17 +75,32 @@ def _started_apart() -> Iterator[None]:
     import the script, which may have no main guard.
     """
     root = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    with _STARTING:
+    with _STARTING, _away_from_current_folder(root):
         before = dict(os.environ)
-        os.environ.update({**ENVIRONMENT, **before, "PYTHONPATH": path})
+        path = safe_path(root, before.get("PYTHONPATH", ""))
+        os.environ.update({**ENVIRONMENT, **before, **path})
         main = sys.modules["__main__"]
         sys.modules["__main__"] = types.ModuleType("__main__")
         try:
             yield
         finally:
             sys.modules["__main__"] = main
-            for key in {*ENVIRONMENT, "PYTHONPATH"} - set(before):
-                os.environ.pop(key, None)
-            if "PYTHONPATH" in before:
-                os.environ["PYTHONPATH"] = before["PYTHONPATH"]
+            for key in {*ENVIRONMENT, *path}:
+                if key in before:
+                    os.environ[key] = before[key]
+                else:
+                    os.environ.pop(key, None)
+
+
+@contextmanager
+def _away_from_current_folder(root: str) -> Iterator[None]:
+    """Before Python 3.11 a new process looks there first, and nothing but its folder changes it."""
+    if HAS_SAFE_PATH:
+        yield
+        return
+    before = os.getcwd()
+    os.chdir(root)
+    try:
+        yield
+    finally:
+        os.chdir(before)

@@ -201,7 +201,7 @@ class ProcessWorkers:
         if len(self._pool) > MOST_WORKERS:
             return None
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=serve, args=(theirs,), daemon=True)
+        process = self._context.Process(target=serve, args=(theirs, _directory()), daemon=True)
         try:
             start_process(process)
         except (OSError, EOFError) as error:
@@ -301,6 +301,12 @@ class ProcessWorkers:
         limit = time.monotonic() + PATIENCE
         for worker in workers:
             self._join(worker, max(0.0, limit - time.monotonic()) if worker.job is None else 0)
+
+
+def _directory() -> str:
+    with suppress(OSError):  # it was removed
+        return os.getcwd()
+    return ""
 
 
 def default_workers() -> int:

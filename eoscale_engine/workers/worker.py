@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -22,8 +23,10 @@ DONE, FAILED = b"+", b"!"
 """First byte of an answer: a pickled result, or an error's kind and text, one line each."""
 
 
-def serve(connection: Connection) -> None:
-    """A worker's life."""
+def serve(connection: Connection, directory: str = "") -> None:
+    """A worker's life, in a current folder."""
+    with suppress(OSError):
+        os.chdir(directory)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent()
     _go_first()
