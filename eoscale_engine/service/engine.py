@@ -234,7 +234,8 @@ def _environment(interpreter: Interpreter, temporary: str) -> dict[str, str]:
     environment = {**ENVIRONMENT, **interpreter.environment, "PYTHONUNBUFFERED": "1"}
     # GDAL's own files, which a killed worker leaves behind
     environment["CPL_TMPDIR"] = os.path.join(temporary, GDAL_FOLDER)
-    os.makedirs(environment["CPL_TMPDIR"], exist_ok=True)
+    with suppress(OSError):  # it is there, or its folder is not, which the engine tells
+        os.mkdir(environment["CPL_TMPDIR"], 0o700)
     environment |= safe_path(root, environment.get("PYTHONPATH", ""))
     return environment
 
