@@ -9,6 +9,7 @@ from typing import Any, Optional
 from qgis.core import QgsApplication
 from qgis.PyQt.QtCore import QCoreApplication
 
+from eoscale_qgis import kept
 from eoscale_qgis.provider import EoscaleProvider
 
 
@@ -25,27 +26,40 @@ class EoscalePlugin:
         self.provider = EoscaleProvider()
         QgsApplication.processingRegistry().addProvider(self.provider)
         # QGIS neither ends Python nor unloads plugins in every case when it ends.
-        QCoreApplication.instance().aboutToQuit.connect(self.provider.close)
+        QCoreApplication.instance().aboutToQuit.connect(self.provider.results.close)
+        self.provider.results.adopt(kept.taken())
 
     def initGui(self) -> None:
         """Offer the algorithms and the options page."""
         from eoscale_qgis.gui.options import OptionsFactory
 
         self.initProcessing()
-        self._options = OptionsFactory()
+        self._options = OptionsFactory(self.provider.results)
         self._iface.registerOptionsWidgetFactory(self._options)
 
     def unload(self) -> None:
-        """Take everything back, the images in memory too."""
+        """Take everything back, but for results in memory that the user wants to keep."""
         if self._options is not None:
             self._iface.unregisterOptionsWidgetFactory(self._options)
             self._options = None
         if self.provider is not None:
-            QCoreApplication.instance().aboutToQuit.disconnect(self.provider.close)
-            self.provider.close()
+            if self._keeps_results():
+                kept.leave(self.provider.results)
+            else:
+                QCoreApplication.instance().aboutToQuit.disconnect(self.provider.results.close)
+                self.provider.results.let_go()
             QgsApplication.processingRegistry().removeProvider(self.provider)
             self.provider = None
         _forget_engine()
+
+    def _keeps_results(self) -> bool:
+        """Whether there are results that stay: where nobody can be asked, they do."""
+        results = self.provider.results
+        if len(results) == 0 or self._iface is None:
+            return len(results) > 0
+        from eoscale_qgis.gui.leaving import keeps_results
+
+        return keeps_results(self._iface.mainWindow(), results.usage())
 
 
 def _forget_engine() -> None:

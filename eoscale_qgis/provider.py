@@ -10,6 +10,7 @@ from qgis.PyQt.QtGui import QIcon
 from eoscale_engine.catalogue import declarations
 from eoscale_qgis.about import icon_path, metadata
 from eoscale_qgis.algorithms.engine_algorithm import EngineAlgorithm
+from eoscale_qgis.algorithms.free_memory import FreeMemory
 from eoscale_qgis.algorithms.recipe import LOAD_INTO_MEMORY, SAVE_IMAGE, recipe_of
 from eoscale_qgis.results import Results
 from eoscale_qgis.session import Session
@@ -54,8 +55,8 @@ class EoscaleProvider(QgsProcessingProvider):
         for recipe in (*declared, *copies):
             if recipe.name not in hidden:
                 self.addAlgorithm(EngineAlgorithm(recipe))
+        self.addAlgorithm(FreeMemory())
 
     def close(self) -> None:
         """End the engine and remove what it holds in memory."""
         self.results.close()
-        self.session.close()

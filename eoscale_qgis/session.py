@@ -67,6 +67,25 @@ class Session:
         with self._lock:
             return "" if self._current is None else self._current.inline
 
+    def clients(self) -> set[EngineClient]:
+        """All engines that may hold something in memory."""
+        with self._lock:
+            return {*self._uses, *filter(None, [self._current])}
+
+    def rest(self) -> None:
+        """End all engine processes; images in memory stay."""
+        with self._lock:
+            self._retire()
+            for client in self._uses:
+                client.rest()
+
+    def leave(self) -> None:
+        """Leave all engines to another session, which holds their images now."""
+        atexit.unregister(self.close)
+        with self._lock:
+            self._current = None
+            self._uses.clear()
+
     def _retire(self) -> None:
         client, self._current = self._current, None
         if client is not None and self._uses[client] <= 0:

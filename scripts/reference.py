@@ -56,6 +56,13 @@ workers, as a temporary layer (`OUTPUT`). Filters that follow start without read
 
 `eoscale:saveimage`: an image (`INPUT`, `BANDS`, `EXTENT`) as a tiled, compressed GeoTIFF or COG
 (`OUTPUT`, `FORMAT`, `COMPRESS`), written with every core.
+
+## Free memory
+<a id="freememory"></a>
+
+`eoscale:freememory`: gives back images kept for the next run, and (`RESULTS`) results in memory
+that no layer of the project shows and no run reads: a path to one that a script has, or a project
+file that shows one, finds nothing then. Output numbers: `FREED`, `LEFT` (megabytes).
 """
 
 

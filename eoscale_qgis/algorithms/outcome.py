@@ -24,8 +24,9 @@ from eoscale_qgis.algorithms.recipe import Recipe
 from eoscale_qgis.algorithms.summaries import Rows, numbers_of
 from eoscale_qgis.algorithms.tables import write_rows
 from eoscale_qgis.layers import Source
+from eoscale_qgis.places import is_temporary, keep_of
 from eoscale_qgis.report import JINJA2_MISSING, html_available, write_json, write_report
-from eoscale_qgis.results import ContextImages, Results, is_temporary, keep_of
+from eoscale_qgis.results import ContextImages, Results
 from eoscale_qgis.settings import Settings
 from eoscale_qgis.styles import Styling
 from eoscale_qgis.vector_styles import ByColumn

@@ -5,10 +5,19 @@ from __future__ import annotations
 from typing import Optional
 
 from qgis.gui import QgsFileWidget, QgsOptionsPageWidget, QgsOptionsWidgetFactory
+from qgis.PyQt.QtCore import QTimer
 from qgis.PyQt.QtGui import QIcon
-from qgis.PyQt.QtWidgets import QCheckBox, QFormLayout, QSpinBox, QWidget
+from qgis.PyQt.QtWidgets import (
+    QCheckBox,
+    QFormLayout,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QWidget,
+)
 
 from eoscale_qgis.about import icon_path
+from eoscale_qgis.results import Results
 from eoscale_qgis.settings import Settings
 
 
@@ -25,8 +34,9 @@ def _number(value: int, maximum: int, step: int, zero: str, suffix: str = "") ->
 class OptionsPage(QgsOptionsPageWidget):
     """One widget for each setting."""
 
-    def __init__(self, parent: Optional[QWidget] = None) -> None:
+    def __init__(self, results: Results, parent: Optional[QWidget] = None) -> None:
         super().__init__(parent)
+        self._results = results
         settings = Settings.read()
         self.workers = _number(settings.workers, 1024, 1, "One for each core")
         self.memory = _number(settings.memory_mb, 2**30, 1024, "What is free", " MB")
@@ -55,6 +65,24 @@ class OptionsPage(QgsOptionsPageWidget):
             form.addRow(label, widget)
         self.keep.setToolTip("Otherwise they are written to files in the temporary folder.")
         form.addRow(self.keep)
+        self.usage = QLabel()
+        self.usage.setWordWrap(True)
+        self.free = QPushButton("Free memory")
+        self.free.setToolTip(
+            "Gives back what is kept for reuse, and results that no layer of the project shows."
+        )
+        self.free.clicked.connect(self._free)
+        form.addRow("Now", self.usage)
+        form.addRow("", self.free)
+        self._show_usage()
+
+    def _show_usage(self) -> None:
+        self.usage.setText(f"{self._results.usage()}.")
+
+    def _free(self) -> None:
+        self._results.free()
+        # the engine gives back what it keeps a moment later
+        QTimer.singleShot(300, self._show_usage)
 
     def apply(self) -> None:
         """Store what the page shows; the next run uses it."""
@@ -70,11 +98,12 @@ class OptionsPage(QgsOptionsPageWidget):
 class OptionsFactory(QgsOptionsWidgetFactory):
     """Makes the page each time that the options are opened."""
 
-    def __init__(self) -> None:
+    def __init__(self, results: Results) -> None:
         super().__init__("EOScale", QIcon(icon_path("provider")))
+        self._results = results
 
     def icon(self) -> QIcon:
         return QIcon(icon_path("provider"))
 
     def createWidget(self, parent: Optional[QWidget] = None) -> OptionsPage:
-        return OptionsPage(parent)
+        return OptionsPage(self._results, parent)

@@ -12,7 +12,7 @@ from osgeo import gdal
 
 EXPECTED = (
     "bandmath", "focalstatistics", "gaussian", "rasterstatistics", "histogram", "pythonfilter",
-    "pythonreduction", "loadintomemory", "saveimage", "samplescene",
+    "pythonreduction", "loadintomemory", "saveimage", "freememory", "samplescene",
 )  # fmt: skip
 
 

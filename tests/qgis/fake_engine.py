@@ -40,6 +40,7 @@ class FakeClient:
         self.folder = tempfile.mkdtemp(prefix="fake-engine-")
         self.jobs, self.released, self.closed = [], [], False
         self.error, self.seconds = None, 0.0
+        self.dropped, self.resting = 0, False
 
     def run(self, job, progress, log, cancelled):
         self.jobs.append(job)
@@ -95,8 +96,28 @@ class FakeClient:
     def release(self, names):
         self.released += names
         for name in names:
-            for path in Path(self.folder).glob(name + ".*"):
+            image, on_disk, _ = name.partition("-on-disk")
+            for path in Path(self.folder, "disk" if on_disk else "").glob(image + ".*"):
                 path.unlink()
+
+    def memory(self, names=None):
+        raws = Path(self.folder).glob("*.raw")
+        return sum(raw.stat().st_size for raw in raws if names is None or raw.stem in names)
+
+    def copy_to_disk(self, name):
+        raw = Path(self.folder, name + ".raw")
+        if self.error:
+            raise self.error
+        disk = Path(self.folder, "disk")
+        disk.mkdir(exist_ok=True)
+        shutil.copy(raw, disk)
+        return name + "-on-disk", shutil.copy(raw.with_suffix(".vrt"), disk)
+
+    def drop_idle(self):
+        self.dropped += 1
+
+    def rest(self):
+        self.resting = True
 
     def close(self):
         self.closed = True

@@ -31,7 +31,7 @@ from tests.qgis.helpers import read_pixels, write_image
 TEMPORARY = QgsProcessing.TEMPORARY_OUTPUT
 EXPECTED = {
     "bandmath", "focalstatistics", "gaussian", "rasterstatistics", "histogram", "pythonfilter",
-    "pythonreduction", "loadintomemory", "saveimage", "samplescene",
+    "pythonreduction", "loadintomemory", "saveimage", "freememory", "samplescene",
 }  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def refusal(name, **parameters):
 def test_every_declaration_is_an_algorithm(provider):
     names = {algorithm.name() for algorithm in provider.algorithms()}
     assert names >= EXPECTED
-    assert names - {"loadintomemory", "saveimage"} == set(declarations()) - {"copy"}
+    assert names - {"loadintomemory", "saveimage", "freememory"} == set(declarations()) - {"copy"}
 
 
 def test_algorithms_are_complete(provider):

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import processing
+import pytest
 from qgis.core import (
+    QgsApplication,
+    QgsLayerDefinition,
     QgsProcessing,
     QgsProcessingContext,
     QgsProcessingModelAlgorithm,
@@ -17,12 +22,18 @@ from qgis.core import (
     QgsProcessingModelParameter,
     QgsProcessingOutputLayerDefinition,
     QgsProcessingParameterRasterLayer,
+    QgsProcessingUtils,
     QgsProject,
     QgsRasterFileWriter,
     QgsRasterLayer,
     QgsRasterPipe,
+    QgsReadWriteContext,
 )
+from qgis.PyQt.QtCore import QMimeData
+from qgis.PyQt.QtXml import QDomDocument
 
+from eoscale_engine.errors import MemoryBudgetError
+from eoscale_qgis import places
 from eoscale_qgis import results as results_module
 from eoscale_qgis.settings import Settings
 from tests.qgis.helpers import read_pixels, settle
@@ -191,7 +202,7 @@ def test_a_model_releases_what_lies_between(provider, engines, image):
 def test_without_links_the_image_lies_in_the_temporary_folder(
     provider, engines, image, monkeypatch
 ):
-    monkeypatch.setattr(results_module, "links_work", lambda path: False)
+    monkeypatch.setattr(places, "links_work", lambda path: False)
     path = run(image)
     assert engines[0].jobs[0]["outputs"]["OUTPUT"]["keep"] == "folder"
     assert os.path.isfile(path)
@@ -265,3 +276,128 @@ def test_export_makes_it_permanent(provider, engines, image, tmp_path):
     QgsProject.instance().removeMapLayer(layer.id())
     settle()
     np.testing.assert_array_equal(read_pixels(target), read_pixels(image) + 1)
+
+
+def saved(path):
+    assert QgsProject.instance().write(str(path))
+
+
+def test_a_saved_project_is_reverted_and_opened_again(provider, engines, image, tmp_path):
+    path, project = run(image), QgsProject.instance()
+    loaded(path)
+    saved(tmp_path / "shown.qgs")
+    for _ in range(2):
+        project.clear()
+        settle()
+        assert project.read(str(tmp_path / "shown.qgs"))
+        (layer,) = project.mapLayers().values()
+        assert layer.isValid()
+        np.testing.assert_array_equal(read_pixels(layer.source()), read_pixels(image) + 1)
+    project.clear()
+    project.setFileName("")
+    saved(tmp_path / "another.qgs")
+    assert os.path.exists(path)
+    saved(tmp_path / "shown.qgs")  # no project file shows it any more
+    assert not os.path.lexists(path)
+    assert engines[0].released
+
+
+def copied(layer):
+    """What *Copy Layer* does."""
+    document = QDomDocument("qgis-layer-definition")
+    QgsLayerDefinition.exportLayerDefinition(
+        document, [QgsProject.instance().layerTreeRoot().findLayer(layer)], QgsReadWriteContext()
+    )
+    data = QMimeData()
+    data.setData("application/qgis.maplayer", document.toByteArray())
+    QgsApplication.clipboard().setMimeData(data)
+
+
+def test_a_copied_layer_is_pasted_after_it_was_removed(provider, engines, image):
+    path = run(image)
+    layer = loaded(path)
+    copied(layer)
+    QgsProject.instance().removeMapLayer(layer.id())
+    settle()
+    assert QgsRasterLayer(path, "pasted").isValid()
+    QgsApplication.clipboard().setText("something else")
+    settle()
+    assert not os.path.lexists(path)
+    assert engines[0].released
+
+
+def look_twice(results):
+    before = threading.active_count()
+    for _ in range(2):
+        results.look()
+    end = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def test_what_only_a_script_has_leaves_memory_within_a_minute(provider, engines, image):
+    paths = [run(image) for _ in range(4)]
+    Path(paths[0] + ".aux.xml").write_text("<PAMDataset/>")
+    shown = loaded(paths[3])
+    assert 2 * results_module.LOOK_SECONDS < 60
+    look_twice(provider.results)
+    assert engines[0].released == [f"image{number}-OUTPUT" for number in (1, 2, 3)]
+    assert provider.results.usage().result_bytes == engines[0].memory() == 480
+    assert os.path.exists(paths[0] + ".aux.xml")
+    for path in paths:
+        np.testing.assert_array_equal(read_pixels(path), read_pixels(image) + 1)
+    layer = loaded(paths[1])
+    for gone in (shown, layer):
+        QgsProject.instance().removeMapLayer(gone.id())
+    settle()
+    assert engines[0].released[3:] == ["image4-OUTPUT", "image2-OUTPUT-on-disk"]
+    assert not os.path.lexists(paths[1])
+
+
+def test_what_is_used_stays_in_memory(provider, engines, image):
+    path = run(image)
+    context = QgsProcessingContext()
+    run(image, QgsProcessingOutputLayerDefinition(TEMPORARY), context)
+    with provider.results.in_use([path]):
+        look_twice(provider.results)
+    provider.results.look()
+    assert engines[0].released == []
+
+
+def test_without_room_on_disk_it_stays_in_memory(provider, engines, image):
+    path = run(image)
+    engines[0].error = MemoryBudgetError("No room.")
+    look_twice(provider.results)
+    assert engines[0].released == []
+    assert read_pixels(path) is not None
+
+
+def test_an_output_that_is_made_anew_gives_back_the_old_one(provider, engines, image):
+    path = os.path.join(QgsProcessingUtils.tempFolder(), "same.tif")
+    run(image, path)
+    run(run(image, name="eoscale:loadintomemory"), path)
+    assert engines[0].released == ["image1-OUTPUT"]
+    np.testing.assert_array_equal(read_pixels(path), read_pixels(image) + 2)
+    layer = loaded(path)
+    run(image, path)
+    QgsProject.instance().removeMapLayer(layer.id())
+    settle()
+    assert engines[0].released == ["image1-OUTPUT", "image3-OUTPUT", "image4-OUTPUT"]
+
+
+def test_free_memory(provider, engines, image, tmp_path):
+    shown, unseen, of_project = run(image), run(image), run(image)
+    layer = loaded(of_project)
+    saved(tmp_path / "project.qgs")
+    QgsProject.instance().removeMapLayer(layer.id())
+    loaded(shown)
+    assert str(provider.results.usage()) == (
+        "3 temporary results (2 in no layer of this project), 0 MB in memory; 0 MB kept for reuse"
+    )
+    kept = processing.run("eoscale:freememory", {"RESULTS": False})
+    assert kept == {"FREED": 0, "LEFT": pytest.approx(3 * 480 / 1e6)}
+    assert engines[0].dropped == 1
+    found = processing.run("eoscale:freememory", {})
+    assert found == {"FREED": pytest.approx(2 * 480 / 1e6), "LEFT": pytest.approx(480 / 1e6)}
+    assert not os.path.lexists(unseen) and not os.path.lexists(of_project)
+    assert os.path.exists(shown)

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 import subprocess
 import sys
 import time
 import types
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+import processing
 import pytest
-from qgis.core import QgsApplication, QgsLayerTreeModel, QgsProject, QgsSettings
+from qgis.core import (
+    QgsApplication,
+    QgsLayerTreeModel,
+    QgsProject,
+    QgsRasterLayer,
+    QgsSettings,
+)
 from qgis.gui import QgsOptionsWidgetFactory
 from qgis.PyQt import sip
-from qgis.PyQt.QtCore import QCoreApplication
+from qgis.PyQt.QtCore import QCoreApplication, QTimer
 
 import eoscale_qgis
+from eoscale_qgis import kept
 from eoscale_qgis.about import metadata
 from eoscale_qgis.settings import Settings
-from tests.qgis.helpers import settle
+from tests.qgis.helpers import read_pixels, settle
 
 
 def test_settings_come_back(qgis_app):
@@ -46,6 +58,9 @@ class Iface:
 
     def __init__(self):
         self.factories = []
+
+    def mainWindow(self):
+        return None
 
     def registerOptionsWidgetFactory(self, factory):
         self.factories.append(factory)
@@ -82,6 +97,111 @@ def test_unloading_leaves_nothing_in_memory(qgis_app, qgis_processing):
     assert not os.path.exists(folder)
 
 
+@pytest.fixture
+def fresh_modules():
+    """Forget the plugin's modules, as QGIS does; the test's own come back at the end."""
+
+    def ours():
+        names = ("eoscale_qgis", "eoscale_engine")
+        return {name: sys.modules[name] for name in sys.modules if name.split(".")[0] in names}
+
+    before = ours()
+
+    def forget():
+        for name in ours():
+            del sys.modules[name]
+        return importlib.import_module("eoscale_qgis")
+
+    yield forget
+    for name in ours():
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+def result_of(image):
+    path = processing.run(
+        "eoscale:focalstatistics", {"INPUT": image, "OUTPUT": "TEMPORARY_OUTPUT"}
+    )["OUTPUT"]
+    layer = QgsRasterLayer(path, "result")
+    QgsProject.instance().addMapLayer(layer)
+    return path, layer
+
+
+def test_results_outlive_a_plugin_of_which_all_modules_are_forgotten(
+    qgis_app, qgis_processing, image, fresh_modules
+):
+    plugin = eoscale_qgis.classFactory(None)
+    plugin.initProcessing()
+    (first, first_layer), (second, second_layer) = (result_of(image) for _ in range(2))
+    expected, folder = read_pixels(first), os.path.dirname(os.path.realpath(first))
+    session = plugin.provider.session
+    engine = session.acquire()
+    session.give_back(engine)
+    assert engine.pid
+    plugin.unload()
+    assert engine.pid == 0  # it ended; its images are there
+    np.testing.assert_array_equal(read_pixels(first), expected)
+    # nobody but the application holds them now, and they go with their layers
+    del session, engine, plugin
+    forgotten = fresh_modules()
+    assert forgotten is not eoscale_qgis
+    gc.collect()
+    QgsProject.instance().removeMapLayer(first_layer.id())
+    settle()
+    assert not os.path.lexists(first)
+    plugin = forgotten.classFactory(None)
+    plugin.initProcessing()
+    assert second in plugin.provider.results
+    np.testing.assert_array_equal(read_pixels(second), expected)
+    third, third_layer = result_of(second)
+    assert os.path.dirname(os.path.realpath(third)) != folder
+    for layer in (second_layer, third_layer):
+        QgsProject.instance().removeMapLayer(layer.id())
+    settle()
+    assert not os.path.lexists(second)
+    assert not os.path.exists(folder)
+    plugin.unload()
+
+
+def answer(label, seen):
+    """Click a button of the question that the plugin asks when it is unloaded."""
+    box = QgsApplication.activeModalWidget()
+    seen.append(f"{box.text()} {box.informativeText()}")
+    next(button for button in box.buttons() if button.text() == label).click()
+
+
+def test_unloading_asks_where_results_are_in_memory(qgis_app, qgis_processing, image):
+    plugin, seen = eoscale_qgis.classFactory(Iface()), []
+    plugin.initGui()
+    path, layer = result_of(image)
+    QTimer.singleShot(0, partial(answer, "Keep results", seen))
+    plugin.unload()
+    assert seen[0].startswith("1 temporary result, 0 MB in memory; ")
+    assert read_pixels(path) is not None and QgsProject.instance().mapLayer(layer.id())
+    plugin = eoscale_qgis.classFactory(Iface())
+    plugin.initGui()
+    assert path in plugin.provider.results
+    QTimer.singleShot(0, partial(answer, "Remove layers", seen))
+    plugin.unload()
+    assert len(seen) == 2
+    assert not QgsProject.instance().mapLayers()
+    assert not os.path.lexists(path)
+
+
+def test_what_was_left_goes_when_qgis_ends(qgis_app, qgis_processing, image):
+    plugin = eoscale_qgis.classFactory(None)
+    plugin.initProcessing()
+    path, _ = result_of(image)
+    folder = os.path.dirname(os.path.realpath(path))
+    plugin.unload()
+    assert os.path.exists(path)
+    QCoreApplication.instance().property(kept.PLACE).close()
+    assert not os.path.lexists(path) and not os.path.exists(folder)
+    plugin.initProcessing()  # finds that nothing is left
+    assert len(plugin.provider.results) == 0
+    plugin.unload()
+
+
 def test_an_upgraded_plugin_imports_its_own_engine(qgis_app, qgis_processing, monkeypatch):
     inside = types.ModuleType("eoscale_engine.inside")
     inside.__file__ = str(Path(eoscale_qgis.__file__).parent / "eoscale_engine" / "inside.py")
@@ -107,10 +227,10 @@ def test_the_package_itself_imports_next_to_nothing():
     assert set(found.stdout.split()) == {"eoscale_qgis", "eoscale_engine"}
 
 
-def test_options_page(qgis_app):
+def test_options_page(provider):
     from eoscale_qgis.gui.options import OptionsFactory
 
-    page = OptionsFactory().createWidget()
+    page = OptionsFactory(provider.results).createWidget()
     assert page.workers.text() == "One for each core"
     page.workers.setValue(2)
     page.keep.setChecked(False)
@@ -119,7 +239,7 @@ def test_options_page(qgis_app):
     assert Settings.read() == Settings(
         workers=2, interpreter="/usr/bin/python3", keep_in_memory=False
     )
-    assert OptionsFactory().createWidget().workers.value() == 2
+    assert OptionsFactory(provider.results).createWidget().workers.value() == 2
 
 
 @pytest.fixture
