@@ -33,7 +33,13 @@ from eoscale_engine.memory.store import ImageStore
 from eoscale_engine.pipeline.doubts import check_places, doubts_of
 from eoscale_engine.pipeline.image_work import copy_image, filter_images, reduce_images
 from eoscale_engine.pipeline.images import Entry, PipelineImages
-from eoscale_engine.pipeline.planning import Keys, area_of, check_grids, keys_by_role
+from eoscale_engine.pipeline.planning import (
+    Keys,
+    area_of,
+    check_grids,
+    classes_left_out,
+    keys_by_role,
+)
 from eoscale_engine.pipeline.runs import Cuts, Observer, Resources, Runs
 from eoscale_engine.pipeline.views import windowed
 from eoscale_engine.polygons import Polygons
@@ -189,14 +195,18 @@ class EOContextManager(PipelineImages, Engine):
         TileError
             Where the filter failed, with the tile and the cause. No output is left.
         """
+        inputs = self._inputs(declaration, images)
         results = filter_images(
-            self._runs, declaration, self._inputs(declaration, images),
+            self._runs, declaration, inputs,
             extent=extent, paths=paths, inline=inline or self._stays_here(declaration),
         )  # fmt: skip
-        return [
+        made = [
             self._add(Entry(result.image, "result", writable=True, statistics=result.statistics))
             for result in results
         ]
+        if declaration.name:  # not a step of a procedure, which has results of its own
+            self._warn_of_classes(declaration, inputs, made)
+        return made
 
     def reduce(
         self,
@@ -234,7 +244,7 @@ class EOContextManager(PipelineImages, Engine):
         With an ``extent`` the procedure sees that part of the images only, save in the margins of
         filters (see :class:`Engine`). A pair is images and summary, of those that give both.
         """
-        self._inputs(procedure, images)
+        inputs = self._inputs(procedure, images)
         before = set(self._entries)
         kept = before
         try:
@@ -244,6 +254,7 @@ class EOContextManager(PipelineImages, Engine):
             results = made[0] if isinstance(made, tuple) else made
             if isinstance(results, list):
                 kept = before.union(results)
+                self._warn_of_classes(procedure, inputs, results)
         finally:
             for key in set(self._entries) - kept:
                 self.release(key)
@@ -256,7 +267,9 @@ class EOContextManager(PipelineImages, Engine):
         """Write an image as a tiled, compressed GeoTIFF (or COG), with every core.
 
         Written beside the target and renamed when whole: a failure leaves nothing behind and an
-        older file untouched.
+        older file untouched. What the image carries and a TIFF does not hold (attribute tables,
+        class names, colour tables of other types than 8 and 16 bits, metadata of further domains)
+        lies beside it in ``.aux.xml``; a warning names what is lost.
 
         Raises
         ------
@@ -270,10 +283,14 @@ class EOContextManager(PipelineImages, Engine):
                 report(fraction)
                 return not self._runs.observer.cancelled()
 
-            write_raster(
+            lost = write_raster(
                 self.publish(key), img_path, format=format, options=options or WriteOptions(),
                 statistics=self._entry(key).statistics, threads=self.nb_workers, progress=progress,
             )  # fmt: skip
+        if lost:
+            self._runs.warn(
+                f"{img_path} was written without what no TIFF holds: {', '.join(lost)}."
+            )
 
     def crop(self, key: str, extent: Window) -> str:
         """An image of a part of another: a view in memory, or what is read of it from its file."""
@@ -344,6 +361,15 @@ class EOContextManager(PipelineImages, Engine):
         if isinstance(reason, str):
             warnings.warn(in_this_process(kind.__name__, reason), stacklevel=3)
         return isinstance(reason, str)
+
+    def _warn_of_classes(
+        self, declaration: Declaration, inputs: Inputs, made: Sequence[Optional[str]]
+    ) -> None:
+        profiles = [source.profile for _, sources in inputs for source in sources]
+        results = [self.profile(key) for key in made if key is not None]
+        text = classes_left_out(declaration, profiles, results)
+        if text:
+            self._runs.warn(text)
 
     def _inputs(self, declaration: Declaration, images: Keys) -> Inputs:
         """The sources of each role, checked."""

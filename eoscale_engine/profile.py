@@ -8,13 +8,14 @@ rasterio filters use (``driver``, ``dtype``, ``nodata``, ``width``, ``height``, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 from osgeo import osr
 
+from eoscale_engine.attribute_tables import AttributeTable
 from eoscale_engine.errors import InputError
 
 Number = Union[int, float, complex]
@@ -77,9 +78,14 @@ class Affine(NamedTuple):
 
 @dataclass(frozen=True)
 class CRS:
-    """A coordinate reference system, kept as its WKT 2 text so that custom ones survive."""
+    """A coordinate reference system, kept as its WKT 2 text so that custom ones survive.
+
+    ``epoch`` is the year for which the coordinates hold, of a CRS that moves with the plates; 0
+    where none is said.
+    """
 
     wkt: str
+    epoch: float = 0.0
 
     def to_wkt(self) -> str:
         """The WKT text."""
@@ -133,14 +139,28 @@ class GroundControlPoint(NamedTuple):
     info: str = ""
 
 
+Metadata = tuple[str, str, str]
+"""Domain, key and value; the key is empty where the whole domain is one text (XML, JSON)."""
+
+PLACES = ("RPC", "GEOLOCATION")
+"""Domains that say where pixels lie."""
+
+_COUNTED_FROM_THE_CORNER = {
+    ("RPC", "LINE_OFF"): 0, ("RPC", "SAMP_OFF"): 1,
+    ("GEOLOCATION", "LINE_OFFSET"): 0, ("GEOLOCATION", "PIXEL_OFFSET"): 1,
+}  # fmt: skip
+"""Metadata that are rows (0) or columns (1) of the image."""
+
+
 @dataclass(frozen=True)
 class Band:
     """What one band carries beside its pixels.
 
     ``scale`` and ``offset`` turn pixels into physical values: ``value = pixel * scale + offset``.
     ``color`` is GDAL's name of the colour interpretation; ``color_table`` has one RGBA tuple for
-    each pixel value; ``categories`` one name for each. ``number`` is the band's in the file that it
-    was read from, 0 for a band that was made: it plays no part in comparisons.
+    each pixel value; ``categories`` one name for each; ``attributes`` is the attribute table.
+    ``metadata`` are (domain, key, value), as of a :class:`Profile`. ``number`` is the band's in the
+    file that it was read from, 0 for a band that was made: it plays no part in comparisons.
     """
 
     nodata: Optional[Number] = None
@@ -151,8 +171,19 @@ class Band:
     color: str = "Undefined"
     color_table: tuple[tuple[int, int, int, int], ...] = ()
     categories: tuple[str, ...] = ()
-    metadata: tuple[tuple[str, str], ...] = ()
+    attributes: Optional[AttributeTable] = field(default=None, hash=False)
+    metadata: tuple[Metadata, ...] = ()
     number: int = field(default=0, compare=False)
+
+    def without_classes(self) -> Band:
+        """The same band without what its values stood for: colours, names, attributes."""
+        color = "Undefined" if self.color == "Palette" else self.color
+        return replace(self, color_table=(), categories=(), attributes=None, color=color)
+
+    def without_counts(self) -> Band:
+        """The same band of other pixels: how many there were of each value is no longer known."""
+        attributes = self.attributes and self.attributes.without_counts()
+        return self if attributes == self.attributes else replace(self, attributes=attributes)
 
 
 @dataclass(frozen=True)
@@ -184,7 +215,7 @@ class Profile(Mapping[str, Any]):
     transform: Optional[Affine] = None
     gcps: tuple[GroundControlPoint, ...] = ()
     gcp_crs: Optional[CRS] = None
-    metadata: tuple[tuple[str, str, str], ...] = field(default=())
+    metadata: tuple[Metadata, ...] = ()
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
@@ -257,25 +288,23 @@ class Profile(Mapping[str, Any]):
 
     # ---- derived profiles
 
-    def with_dtype(self, dtype: str) -> Profile:
-        """The same image with pixels of another type.
+    def widened(self, dtype: str) -> Profile:
+        """The same values in another type; a nodata value that it cannot hold is dropped.
 
-        A nodata value that the type cannot hold is dropped (the engine then picks one, see
-        :func:`default_nodata`), and so are colour tables and categories where the type changes.
+        The engine then picks one, see :func:`default_nodata`.
         """
-        if dtype == self.dtype:
-            return self
         bands = tuple(
-            replace(
-                band,
-                nodata=band.nodata if can_hold(dtype, band.nodata) else None,
-                color_table=(),
-                categories=(),
-                color="Undefined" if band.color == "Palette" else band.color,
-            )
+            band if can_hold(dtype, band.nodata) else replace(band, nodata=None)
             for band in self.bands
         )
         return replace(self, dtype=dtype, bands=bands)
+
+    def with_dtype(self, dtype: str) -> Profile:
+        """The same image with pixels of another type, and without classes where the type changes.
+
+        See :meth:`widened`, :meth:`without_classes`.
+        """
+        return self if dtype == self.dtype else self.widened(dtype).without_classes()
 
     def with_bands(self, names: tuple[str, ...], nodata: Optional[Number] = None) -> Profile:
         """The same grid and type with new bands of these names."""
@@ -285,18 +314,14 @@ class Profile(Mapping[str, Any]):
         """The same image with this nodata value in every band."""
         return replace(self, bands=tuple(replace(band, nodata=nodata) for band in self.bands))
 
-    def without_colors(self) -> Profile:
-        """The same image without what its values stood for: colour tables, names of classes."""
-        bands = tuple(
-            replace(
-                band,
-                color_table=(),
-                categories=(),
-                color="Undefined" if band.color == "Palette" else band.color,
-            )
-            for band in self.bands
-        )
-        return replace(self, bands=bands)
+    def without_classes(self) -> Profile:
+        """The same image without what its values stood for: colours, names, attributes."""
+        return replace(self, bands=tuple(band.without_classes() for band in self.bands))
+
+    def moved(self, crs: CRS, transform: Affine) -> Profile:
+        """The same image on another grid: what else said where its pixels lie is left out."""
+        metadata = tuple(item for item in self.metadata if item[0] not in PLACES)
+        return replace(self, crs=crs, transform=transform, gcps=(), metadata=metadata)
 
     def physical(self, *, unit: Optional[str] = None) -> Profile:
         """The same image without scale, offset and statistics: pixels are the values themselves."""
@@ -315,13 +340,15 @@ class Profile(Mapping[str, Any]):
 
     def cropped(self, row: int, col: int, rows: int, cols: int) -> Profile:
         """The part of the image in a window, with its own geotransform and control points."""
+        whole = (rows, cols) == (self.height, self.width)
         return replace(
             self,
             width=cols,
             height=rows,
             transform=None if self.transform is None else self.transform.shifted(row, col),
             gcps=tuple(p._replace(col=p.col - col, row=p.row - row) for p in self.gcps),
-            metadata=tuple(_cropped_item(item, row, col) for item in self.metadata),
+            metadata=tuple(_cropped_item(item, (row, col)) for item in self.metadata),
+            bands=self.bands if whole else tuple(map(Band.without_counts, self.bands)),
         )
 
     # ---- the mapping that EOScale and rasterio filters read
@@ -381,11 +408,24 @@ class Profile(Mapping[str, Any]):
         return dict(self)
 
 
-def _cropped_item(item: tuple[str, str, str], row: int, col: int) -> tuple[str, str, str]:
-    """Metadata of the crop: its rational polynomial coefficients count from its own corner."""
+def _cropped_item(item: Metadata, corner: tuple[int, int]) -> Metadata:
+    """Metadata of the crop: what is counted in pixels counts from its own corner."""
     domain, key, value = item
-    shift = {"LINE_OFF": row, "SAMP_OFF": col}.get(key, 0) if domain == "RPC" else 0
-    return (domain, key, repr(float(value.split()[0]) - shift)) if shift else item
+    side = _COUNTED_FROM_THE_CORNER.get((domain, key))
+    if side is None or not corner[side]:
+        return item
+    return domain, key, repr(float(value.split()[0]) - corner[side])
+
+
+def is_of_the_grid(item: Metadata) -> bool:
+    """Whether metadata say where pixels lie."""
+    return item[0] in PLACES or item[:2] == ("", "AREA_OR_POINT")
+
+
+def shared_metadata(profiles: Sequence[Profile]) -> tuple[Metadata, ...]:
+    """What several images say alike, and where the pixels of the first one lie."""
+    shared = set(profiles[0].metadata).intersection(*(other.metadata for other in profiles[1:]))
+    return tuple(item for item in profiles[0].metadata if item in shared or is_of_the_grid(item))
 
 
 def profile_from(values: Mapping[str, Any], like: Optional[Profile] = None) -> Profile:

@@ -128,6 +128,9 @@ class PipelineImages:
     def assign_crs(self, key: str, crs: CRS) -> None:
         """Say which CRS an image has, as a user does whose file has none or a wrong one."""
         entry = self._entry(key)
+        known = entry.source.profile.crs
+        if known is not None and known.same_as(crs):  # what is there says more: an epoch
+            return
         if isinstance(entry.source, Image):
             entry.source = _with_crs(entry.source, crs)
         else:

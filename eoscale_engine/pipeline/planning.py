@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Optional, TypeVar, Union
 
 from eoscale_engine.declaration import Declaration, ImageFilter
@@ -11,6 +12,7 @@ from eoscale_engine.errors import GridError, InputError
 from eoscale_engine.memory.images import Image
 from eoscale_engine.profile import Profile, can_hold, default_nodata, grid_difference
 from eoscale_engine.raster_files.reading import RasterFile
+from eoscale_engine.styles import Style
 from eoscale_engine.tile_work.block_reading import Inputs, Source
 from eoscale_engine.tile_work.jobs import name_of
 from eoscale_engine.tiling import TILE_PIXELS, Window, blocks_of, split, tile_shape
@@ -118,8 +120,9 @@ def _may_be_invalid(source: Source) -> bool:
 
 
 def _made(profile: Profile) -> Profile:
-    """The profile of a new image: its bands have no numbers from a file."""
-    return replace(profile, bands=tuple(replace(band, number=0) for band in profile.bands))
+    """The profile of a new image: its bands have no numbers from a file, nor counts of pixels."""
+    bands = tuple(replace(band.without_counts(), number=0) for band in profile.bands)
+    return replace(profile, bands=bands)
 
 
 def _with_nodata(profile: Profile, certain: bool) -> tuple[Profile, bool]:
@@ -134,6 +137,38 @@ def _with_nodata(profile: Profile, certain: bool) -> tuple[Profile, bool]:
         band if fits else replace(band, nodata=value) for band, fits in zip(profile.bands, known)
     )
     return replace(profile, bands=bands), not certain
+
+
+def classes_left_out(
+    declaration: Declaration, inputs: Sequence[Profile], outputs: Sequence[Profile]
+) -> str:
+    """Say what told of the inputs' values and is left out; empty where there is nothing to say.
+
+    Outputs that are drawn in a way of their own, such as an index, are not taken for the input.
+    """
+    styles: Sequence[Optional[Style]] = getattr(declaration, "styles", tuple)()
+    alike = [
+        output for output, style in zip_longest(outputs, styles[: len(outputs)]) if style is None
+    ]
+    lost = [
+        name
+        for name, field in (
+            ("colour table", "color_table"),
+            ("class names", "categories"),
+            ("attribute table", "attributes"),
+        )
+        if _has(inputs, field) and alike and not _has(alike, field)
+    ]
+    if not lost:
+        return ""
+    return (
+        f"{name_of(declaration)}: the input's {', '.join(lost)} left out: the values of the "
+        "result are no longer those that this described."
+    )
+
+
+def _has(profiles: Sequence[Profile], field: str) -> bool:
+    return any(getattr(band, field) for profile in profiles for band in profile.bands)
 
 
 def tiles_of(

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
 import numpy as np
 from osgeo import gdal, osr
 
 from eoscale_engine.errors import InputError
-from eoscale_engine.profile import CRS, Affine, Band, GroundControlPoint, Number, Profile, can_hold
+from eoscale_engine.profile import (
+    CRS,
+    Affine,
+    Band,
+    GroundControlPoint,
+    Metadata,
+    Number,
+    Profile,
+    can_hold,
+)
+from eoscale_engine.raster_files.attribute_tables import gdal_table, table_of
+from eoscale_engine.raster_files.metadata import (
+    joined_lists,
+    metadata_of,
+    set_metadata,
+    split_lists,
+    text_of,
+)
 
 _GDAL_NAMES = {
     "uint8": "Byte", "int8": "Int8", "uint16": "UInt16", "int16": "Int16", "uint32": "UInt32",
@@ -22,15 +39,6 @@ _READ_AS = {name: dtype for dtype, name in _GDAL_NAMES.items()}
 # 32-bit floats hold every 16-bit number, 64-bit floats every 32-bit integer.
 _READ_AS.update(
     CInt16="complex64", CInt32="complex128", Float16="float32", CFloat16="complex64"
-)  # fmt: skip
-
-# How a file stores its pixels, or what no longer fits when they change.
-_STORAGE_DOMAINS = (
-    "IMAGE_STRUCTURE", "SUBDATASETS", "DERIVED_SUBDATASETS", "COLOR_PROFILE", "GEOLOCATION",
-)  # fmt: skip
-_STALE = (
-    "STATISTICS_", "NODATA_VALUES", "TIFFTAG_MINSAMPLEVALUE", "TIFFTAG_MAXSAMPLEVALUE",
-    "TIFFTAG_XRESOLUTION", "TIFFTAG_YRESOLUTION", "TIFFTAG_RESOLUTIONUNIT",
 )  # fmt: skip
 
 
@@ -99,30 +107,26 @@ def profile_of(dataset: gdal.Dataset, bands: Sequence[int]) -> Profile:
         raise InputError("signed bytes and bands of another type cannot be read together")
     dtype = np.result_type(*dtypes).name
     transform = dataset.GetGeoTransform(can_return_null=True)
+    metadata, of_bands = split_lists(metadata_of(dataset), dataset.RasterCount)
     return Profile(
         width=dataset.RasterXSize,
         height=dataset.RasterYSize,
         dtype=dtype,
-        bands=tuple(_band_of(band, dtype) for band in chosen),
+        bands=tuple(_band_of(band, dtype, of_bands[band.GetBand() - 1]) for band in chosen),
         crs=_crs_of(dataset.GetSpatialRef()),
         transform=Affine.from_gdal(*transform) if transform else None,
         gcps=tuple(
             GroundControlPoint(
-                p.GCPPixel, p.GCPLine, p.GCPX, p.GCPY, p.GCPZ, _text(p.Id), _text(p.Info)
+                p.GCPPixel, p.GCPLine, p.GCPX, p.GCPY, p.GCPZ, text_of(p.Id), text_of(p.Info)
             )
             for p in dataset.GetGCPs()
         ),
         gcp_crs=_crs_of(dataset.GetGCPSpatialRef()),
-        metadata=tuple(
-            (domain, key, value)
-            for domain in sorted(dataset.GetMetadataDomainList() or ())
-            if domain not in _STORAGE_DOMAINS and ":" not in domain
-            for key, value in _items(dataset, domain)
-        ),
+        metadata=metadata,
     )
 
 
-def _band_of(band: gdal.Band, dtype: str) -> Band:
+def _band_of(band: gdal.Band, dtype: str, listed: tuple[Metadata, ...]) -> Band:
     nodata = band.GetNoDataValue()
     if nodata is not None and np.dtype(dtype).kind in "iu" and can_hold(dtype, nodata):
         nodata = int(nodata)
@@ -131,12 +135,13 @@ def _band_of(band: gdal.Band, dtype: str) -> Band:
         nodata=nodata if can_hold(dtype, nodata) else None,
         scale=1.0 if scale is None else scale,
         offset=band.GetOffset() or 0.0,
-        name=_text(band.GetDescription()),
-        unit=_text(band.GetUnitType()),
+        name=text_of(band.GetDescription()),
+        unit=text_of(band.GetUnitType()),
         color=gdal.GetColorInterpretationName(band.GetColorInterpretation()),
         color_table=tuple(table.GetColorEntry(i) for i in range(table.GetCount())) if table else (),
-        categories=tuple(_text(name) for name in band.GetCategoryNames() or ()),
-        metadata=tuple(_items(band, "")),
+        categories=tuple(text_of(name) for name in band.GetCategoryNames() or ()),
+        attributes=table_of(band),
+        metadata=tuple(sorted({*metadata_of(band), *listed})),
         number=band.GetBand(),
     )
 
@@ -145,17 +150,7 @@ def _crs_of(reference: Optional[osr.SpatialReference]) -> Optional[CRS]:
     if reference is None:
         return None
     wkt = reference.ExportToWkt(["FORMAT=WKT2_2019"]) or reference.ExportToWkt()
-    return CRS(wkt) if wkt else None
-
-
-def _items(thing: Any, domain: str) -> list[tuple[str, str]]:
-    items = (thing.GetMetadata_Dict(domain) or {}).items()
-    return sorted((_text(key), _text(value)) for key, value in items if not key.startswith(_STALE))
-
-
-def _text(value: Union[str, bytes, None]) -> str:
-    # GDAL hands out bytes where a file's text is not UTF-8.
-    return value.decode("latin-1") if isinstance(value, bytes) else value or ""
+    return CRS(wkt, reference.GetCoordinateEpoch()) if wkt else None
 
 
 # ---------------------------------------------------------------- onto a dataset
@@ -170,14 +165,16 @@ def describe(dataset: gdal.Dataset, profile: Profile) -> None:
     if profile.gcps:
         points = [gdal.GCP(p.x, p.y, p.z, p.col, p.row, p.info, p.id) for p in profile.gcps]
         dataset.SetGCPs(points, _reference(profile.gcp_crs) if profile.gcp_crs else None)
-    for domain, items in metadata_domains(profile).items():
-        dataset.SetMetadata(items, domain)
-    for number, band in enumerate(profile.bands, 1):
+    of_image, of_bands = joined_lists(profile)
+    set_metadata(dataset, of_image)
+    for number, (band, metadata) in enumerate(zip(profile.bands, of_bands), 1):
         _describe_band(dataset.GetRasterBand(number), band)
+        set_metadata(dataset.GetRasterBand(number), metadata)
 
 
 def _describe_band(target: gdal.Band, band: Band) -> None:
-    target.SetColorInterpretation(_color_number(band.color))
+    if band.color != "Undefined":
+        target.SetColorInterpretation(_color_number(band.color))
     if band.nodata is not None:
         target.SetNoDataValue(real_nodata(band.nodata))
     if (band.scale, band.offset) != (1.0, 0.0):
@@ -194,8 +191,8 @@ def _describe_band(target: gdal.Band, band: Band) -> None:
         target.SetColorTable(table)
     if band.categories:
         target.SetCategoryNames(list(band.categories))
-    for key, value in band.metadata:
-        target.SetMetadataItem(key, value)
+    if band.attributes:
+        target.SetDefaultRAT(gdal_table(band.attributes))
 
 
 def _color_number(name: str) -> int:
@@ -208,16 +205,10 @@ def _color_number(name: str) -> int:
 def _reference(crs: CRS) -> osr.SpatialReference:
     reference = osr.SpatialReference()
     reference.ImportFromWkt(crs.wkt)
+    if crs.epoch:
+        reference.SetCoordinateEpoch(crs.epoch)
     reference.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
     return reference
-
-
-def metadata_domains(profile: Profile) -> dict[str, dict[str, str]]:
-    """The dataset metadata, domain by domain."""
-    domains: dict[str, dict[str, str]] = {}
-    for domain, key, value in profile.metadata:
-        domains.setdefault(domain, {})[key] = value
-    return domains
 
 
 def real_nodata(nodata: Number) -> Union[int, float]:

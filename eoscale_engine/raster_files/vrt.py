@@ -13,14 +13,15 @@ from xml.etree import ElementTree  # nosec B405
 import numpy as np
 from osgeo import gdal
 
-from eoscale_engine.profile import Band, Number, Profile
+from eoscale_engine.profile import CRS, Band, Metadata, Number, Profile
+from eoscale_engine.raster_files.attribute_tables import add_table
 from eoscale_engine.raster_files.gdal_profile import (
     BandStatistics,
     gdal_type,
-    metadata_domains,
     real_nodata,
     signed_byte,
 )
+from eoscale_engine.raster_files.metadata import by_domain, joined_lists
 
 Statistics = Optional[Sequence[BandStatistics]]
 
@@ -85,7 +86,7 @@ def _described(
         "VRTDataset", rasterXSize=str(profile.width), rasterYSize=str(profile.height)
     )
     if profile.crs is not None:
-        _add(root, "SRS", profile.crs.wkt)
+        _add_crs(root, profile.crs)
     if profile.transform is not None:
         _add(root, "GeoTransform", ", ".join(repr(value) for value in profile.transform.to_gdal()))
     if profile.gcps:
@@ -95,16 +96,14 @@ def _described(
                 points, "GCP", Id=p.id, Info=p.info, Pixel=repr(p.col), Line=repr(p.row),
                 X=repr(p.x), Y=repr(p.y), Z=repr(p.z),
             )  # fmt: skip
-    for domain, items in metadata_domains(profile).items():
-        _add_metadata(root, domain, items)
+    of_image, of_bands = joined_lists(profile)
+    _add_metadata(root, of_image)
     elements = []
-    for index, band in enumerate(profile.bands):
+    for index, (band, metadata) in enumerate(zip(profile.bands, of_bands)):
         element = _add_band(root, profile.dtype, subclass, str(index + 1))
         _describe(element, band)
-        items = dict(band.metadata)
-        if statistics:
-            items.update(statistics[index].metadata())
-        _add_metadata(element, "", items)
+        found = statistics[index].metadata().items() if statistics else ()
+        _add_metadata(element, [*metadata, *(("", key, value) for key, value in found)])
         elements.append(element)
     return root, elements
 
@@ -117,7 +116,7 @@ def _add_band(
         attributes["band"] = number
     element = _add(parent, "VRTRasterBand", **attributes)
     if signed_byte(dtype):
-        _add_metadata(element, "IMAGE_STRUCTURE", {"PIXELTYPE": "SIGNEDBYTE"})
+        _add_metadata(element, [("IMAGE_STRUCTURE", "PIXELTYPE", "SIGNEDBYTE")])
     return element
 
 
@@ -151,11 +150,24 @@ def _describe(element: ElementTree.Element, band: Band) -> None:
         names = _add(element, "CategoryNames")
         for name in band.categories:
             _add(names, "Category", name)
+    if band.attributes:
+        add_table(element, band.attributes)
 
 
-def _add_metadata(parent: ElementTree.Element, domain: str, items: dict[str, str]) -> None:
-    if items:
+def _add_crs(root: ElementTree.Element, crs: CRS) -> None:
+    element = _add(root, "SRS", crs.wkt)
+    if crs.epoch:
+        element.set("coordinateEpoch", repr(crs.epoch))
+
+
+def _add_metadata(parent: ElementTree.Element, metadata: Sequence[Metadata]) -> None:
+    for domain, items in by_domain(metadata).items():
         element = _add(parent, "Metadata", **({"domain": domain} if domain else {}))
+        if "" in items:
+            # GDAL's word for one text as it is; "xml" would ask for elements in place of it
+            element.set("format", "json")
+            element.text = items[""]
+            continue
         for key, value in items.items():
             _add(element, "MDI", value, key=key)
 

@@ -24,6 +24,7 @@ from eoscale_engine.raster_files.options import (
     overview_resampling,
 )
 from eoscale_engine.raster_files.reading import RasterFile, open_raster_file
+from eoscale_engine.raster_files.side_file import keep_beside, with_palette_of_tiff
 from eoscale_engine.raster_files.signature import source_files
 from eoscale_engine.raster_files.vrt import vrt_of_bands
 
@@ -87,13 +88,14 @@ def write_raster(
     statistics: Optional[Sequence[BandStatistics]] = None,
     threads: int = 1,
     progress: Optional[Progress] = None,
-) -> None:
+) -> list[str]:
     """Write all bands of an image as a tiled, compressed GeoTIFF or COG.
 
-    Everything the image carries goes with it: nodata, mask, names, colours, CRS, metadata; its
-    statistics are stored inside. The file is made in a hidden folder beside the target and renamed
-    when it is whole: where this fails or is cancelled nothing is left behind, and a file that was
-    there before stays as it was.
+    Everything the image carries goes with it: nodata, mask, names, colours, attribute tables, CRS,
+    metadata; its statistics are stored inside. What a TIFF does not hold lies beside it, in
+    ``.aux.xml``; what does not fit there either is left out, and returned in words. The file is
+    made in a hidden folder beside the target and renamed when it is whole: where this fails or is
+    cancelled nothing is left behind, and a file that was there before stays as it was.
 
     Parameters
     ----------
@@ -142,7 +144,11 @@ def write_raster(
         watch.raise_if_stopped()
         if not done or errors:
             raise OutputError(reason(errors))
+        lost, errors = call_gdal(keep_beside, made, done)
+        if lost is None:
+            raise OutputError(reason(errors))
         _put(made, target)
+        return list(lost)
     except OutputError as problem:
         raise OutputError(f"{target} could not be written: {problem}.") from None
     finally:
@@ -168,14 +174,15 @@ def _write(
     statistics: Optional[Sequence[BandStatistics]],
     threads: int,
     watch: _Watch,
-) -> bool:
+) -> Optional[Profile]:
+    """Write the file; returns the profile that it should have, None where GDAL fails."""
     original = gdal.OpenEx(source.path, gdal.OF_RASTER)
     every = tuple(range(1, original.RasterCount + 1))
     profile = profile_of(original, every)
     # An image in memory between the two: the source takes no change, not even of statistics.
     text = vrt_of_bands(
         os.path.abspath(source.path) if os.path.exists(source.path) else source.path,
-        every, _with_one_nodata(profile), masked=source.mask == "mask",
+        every, with_palette_of_tiff(_with_one_nodata(profile)), masked=source.mask == "mask",
         nodata_in_file=() if _has_one_nodata(profile) else [band.nodata for band in profile.bands],
     )  # fmt: skip
     between = gdal.Open(text)
@@ -187,12 +194,12 @@ def _write(
         target, between, 0, options.creation_options(format, profile, threads), watch
     )
     if made is None:
-        return False
+        return None
     del made  # writes what is still in GDAL's cache
     if options.overviews and format == "GTiff":
         watch.next_stage()
-        return _add_overviews(target, profile, watch)
-    return True
+        return profile if _add_overviews(target, profile, watch) else None
+    return profile
 
 
 def _has_one_nodata(profile: Profile) -> bool:

@@ -131,6 +131,10 @@ LOAD_INTO_MEMORY = Recipe(
     The result is a temporary layer on the image in memory: filters and statistics that follow
     start without reading the file again. Bands and an extent choose a part of it. The memory is
     given back when the layer is removed.
+
+    What the file says of its pixels comes along: nodata or mask, band names, scale and unit, colour
+    tables, class names and attribute tables, CRS with its epoch, control points and rational
+    polynomial coefficients, and metadata of all domains. Overviews do not.
     """,
     tags=("load", "memory", "cache", "read", "shared", "copy", "crop", "bands"),
     inputs=(image(),),
@@ -145,8 +149,16 @@ SAVE_IMAGE = Recipe(
     group="Images",
     help="""Write an image as a tiled, compressed GeoTIFF or Cloud Optimized GeoTIFF, on every core.
 
-    Use it to keep a layer that is in memory. Bands and an extent choose a part of it. Data type,
-    nodata, band names, scale, colours, CRS and metadata are written too.
+    Use it to keep a layer that is in memory. Bands and an extent choose a part of it.
+
+    What the image says of its pixels is written too: data type, nodata or mask, band names, scale
+    and unit, colour tables, class names and attribute tables, CRS with its epoch, control points
+    and rational polynomial coefficients, and metadata of all domains. What a TIFF does not hold
+    itself (class names, attribute tables, colour tables of several bands or of other types than 8
+    and 16 bits without sign) lies beside it in a file that ends in .aux.xml: copy both. A warning
+    names what is left out, as colour tables of all bands but the first are. Counts of pixels in an
+    attribute table are kept with the whole image only. A Cloud Optimized GeoTIFF gets overviews of
+    its own.
     """,
     tags=("save", "write", "export", "geotiff", "cog", "copy", "crop", "bands", "compress"),
     inputs=(image(),),

@@ -103,7 +103,7 @@ def contents(folder: Path) -> list[str]:
 RICH_BANDS = (
     Band(
         nodata=-9999.0, scale=0.1, offset=-1000.25, name="höhe <&\"'>", unit="m", color="Gray",
-        metadata=(("BANDNAME", "B8A"), ("note", "a\nb & <c>")),
+        metadata=(("", "BANDNAME", "B8A"), ("", "note", "a\nb & <c>")),
     ),
     Band(nodata=-9999.0, name="second"),
 )  # fmt: skip

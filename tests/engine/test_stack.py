@@ -89,4 +89,4 @@ def test_bands_keep_scale_unit_and_colours() -> None:
     (output,) = Stack().output_profiles([one, two])
     assert output.bands == (palette, scaled)
     (output,) = Stack().output_profiles([one, two.with_dtype("int16")])
-    assert output.bands == (Band(name="classes"), scaled)
+    assert output.bands == (palette, scaled)

@@ -180,7 +180,7 @@ class Convolution(ImageFilter):
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """Floats; without the nodata value, which could be a result."""
         dtype = "float32" if np.dtype(inputs[0].dtype).itemsize <= 4 else "float64"
-        result = inputs[0].with_dtype(dtype).with_nodata(None)
+        result = inputs[0].with_dtype(dtype).without_classes().with_nodata(None)
         weight = self.used.total / self.divisor
         bands = tuple(replace(band, offset=band.offset * weight) for band in result.bands)
         return [replace(result, bands=bands)]

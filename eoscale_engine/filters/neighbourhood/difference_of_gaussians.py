@@ -87,7 +87,7 @@ class DifferenceOfGaussians(ImageFilter):
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """Floats; without the nodata value, which could be a result, and the offset."""
         dtype = "float32" if np.dtype(inputs[0].dtype).itemsize <= 4 else "float64"
-        result = inputs[0].with_dtype(dtype)
+        result = inputs[0].with_dtype(dtype).without_classes()
         bands = tuple(replace(band, offset=0.0, nodata=None) for band in result.bands)
         return [replace(result, bands=bands)]
 

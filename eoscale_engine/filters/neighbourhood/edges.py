@@ -146,7 +146,7 @@ class Edges(ImageFilter):
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """Floats, a band for each result of each band."""
         dtype = "float32" if np.dtype(inputs[0].dtype).itemsize <= 4 else "float64"
-        result = inputs[0].with_dtype(dtype)
+        result = inputs[0].with_dtype(dtype).without_classes()
         bands = (self._named(band, kind) for band in result.bands for kind in _BANDS[self.result])
         return [replace(result, bands=tuple(bands))]
 

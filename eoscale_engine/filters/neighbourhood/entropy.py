@@ -51,7 +51,8 @@ class EntropyBetween(ImageFilter):
 
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """Floats, in bits."""
-        result = inputs[0].with_dtype("float32").with_nodata(None).physical(unit="bit")
+        result = inputs[0].with_dtype("float32").with_nodata(None)
+        result = result.without_classes().physical(unit="bit")
         bands = tuple(
             replace(band, name=f"Entropy of {band.name}" if band.name else "Entropy")
             for band in result.bands

@@ -223,7 +223,7 @@ class FocalStatistics(ImageFilter):
         if self._keeps_pixels:
             return [profile]
         result = profile.with_dtype(self._result_dtype(profile).name).with_nodata(None)
-        result = result.without_colors()
+        result = result.without_classes()
         if self.statistic in ("mean", "median", "percentile"):
             return [result]
         if self.statistic == "variance":

@@ -81,7 +81,7 @@ class Gaussian(ImageFilter):
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """Floats; without the nodata value, which could be a result."""
         dtype = "float32" if np.dtype(inputs[0].dtype).itemsize <= 4 else "float64"
-        return [inputs[0].with_dtype(dtype).with_nodata(None)]
+        return [inputs[0].with_dtype(dtype).without_classes().with_nodata(None)]
 
     def apply(self, blocks: Blocks) -> Pixels:
         """See the class."""

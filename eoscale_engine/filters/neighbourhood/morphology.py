@@ -124,7 +124,7 @@ class Morphology(ImageFilter):
             replace(profile, bands=bands)
             .with_dtype(_difference_dtype(np.dtype(profile.dtype)).name)
             .with_nodata(None)
-            .without_colors()
+            .without_classes()
         ]
 
     def styles(self) -> Sequence[Optional[Style]]:

@@ -83,9 +83,9 @@ class UnsharpMask(ImageFilter):
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """The input's; or floats, without the nodata value, which could be a result."""
         if self.keep_type and inputs[0].dtype not in ("int64", "uint64"):
-            return [inputs[0]]
+            return [inputs[0].without_classes()]
         dtype = "float32" if np.dtype(inputs[0].dtype).itemsize <= 4 else "float64"
-        return [inputs[0].with_dtype(dtype).with_nodata(None)]
+        return [inputs[0].with_dtype(dtype).without_classes().with_nodata(None)]
 
     def apply(self, blocks: Blocks) -> Pixels:
         """See the class."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Optional
 
@@ -13,7 +13,7 @@ from eoscale_engine.declaration import Block, Blocks, ImageFilter, Pixels, image
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.physical_values import physical_dtype, physical_values
 from eoscale_engine.filters.pixel import composite_statistics as over
-from eoscale_engine.profile import Band, Profile
+from eoscale_engine.profile import Band, Profile, shared_metadata
 from eoscale_engine.styles import HEAT, Classes, Ramp, Style
 
 CHOOSING = ("minimum", "maximum", "first valid", "last valid", "best pixel")
@@ -60,7 +60,8 @@ class TemporalComposite(ImageFilter):
     Scale and offset: carried on where all dates have the same positive scale. Where dates differ
     (Sentinel-2 before and after 2022), and for sum, range and standard deviation of scaled pixels,
     the values are physical, pixel * scale + offset: float32 for images of up to 16 bits and
-    float32, else float64. The quality is always of physical values.
+    float32, else float64. The quality is always of physical values. Metadata stays where all dates
+    share it; colour tables, class names and attribute tables where the values are of the dates.
 
     B. N. Holben, "Characteristics of maximum-value composite images from temporal AVHRR data",
     International Journal of Remote Sensing 7, 1986. R. J. Hyndman and Y. Fan, "Sample Quantiles in
@@ -166,7 +167,8 @@ class TemporalComposite(ImageFilter):
 
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """What describes the pixels stays where they keep their meaning."""
-        profile = inputs[0].with_dtype(self._result_dtype(inputs).name)
+        profile = inputs[0].widened(self._result_dtype(inputs).name)
+        profile = replace(profile, metadata=shared_metadata(inputs))
         names = tuple(band.name for band in profile.bands)
         if self.result == "image number":
             names = ("image number",) if self.statistic == "best pixel" else names
@@ -177,7 +179,7 @@ class TemporalComposite(ImageFilter):
         if not as_stored:
             profile = profile.physical()
         if not as_stored or self.statistic not in (*CHOOSING, "majority"):
-            profile = profile.with_nodata(None)
+            profile = profile.with_nodata(None).without_classes()
         return [profile]
 
     def styles(self) -> Sequence[Optional[Style]]:

@@ -35,7 +35,7 @@ class Difference(ImageFilter):
             for profile in inputs
         )
         made = inputs[0].with_dtype("float32" if small else "float64").with_nodata(None)
-        made = made.physical(unit="" if self.raw else None).without_colors()
+        made = made.physical(unit="" if self.raw else None).without_classes()
         return [replace(made, bands=tuple(replace(band, metadata=()) for band in made.bands))]
 
     def apply(self, blocks: Blocks) -> Pixels:

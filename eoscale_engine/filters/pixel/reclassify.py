@@ -147,7 +147,7 @@ class Reclassify(ImageFilter):
             )
             for band in profile.bands
         )
-        return [replace(profile, dtype=dtype.name, bands=bands).without_colors()]
+        return [replace(profile, dtype=dtype.name, bands=bands).without_classes()]
 
     def styles(self) -> Sequence[Optional[Style]]:
         """A colour for each class, unless pixels are kept."""

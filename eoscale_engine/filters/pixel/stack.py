@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, images
-from eoscale_engine.profile import Profile
+from eoscale_engine.profile import Band, Metadata, Profile, is_of_the_grid, shared_metadata
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,11 @@ class Stack(ImageFilter):
 
     Bands keep their name, unit, scale, offset and nodata value, and are valid where they were.
     Names that two bands have are put after their image, "im2 red", and bands without a name are
-    called as in band math, "im2b1". Colour tables are kept where the type is.
+    called as in band math, "im2b1". Colour tables, class names and attribute tables are kept.
+
+    The result has the grid, control points and rational polynomial coefficients of the first image.
+    Metadata that all images share is kept as the result's own; what differs between them, such as
+    dates, becomes metadata of their bands.
     """
 
     name = "stack"
@@ -38,10 +42,11 @@ class Stack(ImageFilter):
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """All bands, in the common type."""
         dtype = np.result_type(*(np.dtype(profile.dtype) for profile in inputs))
+        shared = shared_metadata(inputs)
         bands = [
-            (number, place, band)
+            (number, place, replace(band, metadata=_metadata_of(band, profile, shared)))
             for number, profile in enumerate(inputs, 1)
-            for place, band in zip(profile.band_numbers, profile.with_dtype(dtype.name).bands)
+            for place, band in zip(profile.band_numbers, profile.widened(dtype.name).bands)
         ]
         found = Counter(band.name for _, _, band in bands)
         named = []
@@ -50,7 +55,7 @@ class Stack(ImageFilter):
             if band.name and found[band.name] > 1:
                 name = f"im{number} {name}"
             named.append(replace(band, name=name))
-        return [replace(inputs[0], dtype=dtype.name, bands=tuple(named))]
+        return [replace(inputs[0], dtype=dtype.name, bands=tuple(named), metadata=shared)]
 
     def apply(self, blocks: Blocks) -> Pixels:
         """See the class."""
@@ -63,3 +68,14 @@ class Stack(ImageFilter):
             for block in blocks
         ]
         return pixels, np.concatenate(valid)
+
+
+def _metadata_of(band: Band, image: Profile, shared: Sequence[Metadata]) -> tuple[Metadata, ...]:
+    """A band's metadata, with what its image says and not all do; the band's own goes first."""
+    own = {item[:2] for item in band.metadata}
+    more = [
+        item
+        for item in image.metadata
+        if item not in shared and not is_of_the_grid(item) and item[:2] not in own
+    ]
+    return tuple(sorted((*band.metadata, *more)))

@@ -33,7 +33,7 @@ class LinearStretch(ImageFilter):
 
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """Bytes, with 0 as nodata."""
-        image = inputs[0].with_dtype("uint8").physical(unit="").without_colors()
+        image = inputs[0].with_dtype("uint8").physical(unit="").without_classes()
         return [image.with_nodata(0)]
 
     def apply(self, blocks: Blocks) -> Pixels:

@@ -70,7 +70,7 @@ class Speckle(ImageFilter):
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """Physical values as floats, with any nodata."""
         dtype = "float32" if np.dtype(inputs[0].dtype).itemsize <= 4 else "float64"
-        return [inputs[0].physical().with_dtype(dtype).with_nodata(None)]
+        return [inputs[0].physical().with_dtype(dtype).with_nodata(None).without_classes()]
 
     def farthest(self, side: int) -> Optional[np.ndarray]:
         """A smooth image whose outermost ring is brighter; for bright pixels one with a corner.

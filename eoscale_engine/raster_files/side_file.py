@@ -1,0 +1,126 @@
+"""What an image carries and a TIFF does not hold: kept beside it (``.aux.xml``), or named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Optional
+
+from osgeo import gdal
+
+from eoscale_engine.profile import CRS, Band, Metadata, Profile
+from eoscale_engine.raster_files.gdal_profile import describe, profile_of
+from eoscale_engine.raster_files.metadata import by_domain
+
+_OPAQUE = 255
+
+
+def with_palette_of_tiff(profile: Profile) -> Profile:
+    """The profile without the colour tables that cannot lie inside a TIFF.
+
+    There it is one of 8 or 16 bits of an only band, without transparency but of nodata.
+    """
+    first = profile.bands[0]
+    inside = (
+        profile.count == 1
+        and profile.dtype in ("uint8", "uint16")
+        and all(
+            entry[3] == _OPAQUE or value == first.nodata
+            for value, entry in enumerate(first.color_table)
+        )
+    )
+    if inside or not any(band.color_table for band in profile.bands):
+        return profile
+    bands = tuple(
+        replace(band, color_table=(), color="Undefined") if band.color_table else band
+        for band in profile.bands
+    )
+    return replace(profile, bands=bands)
+
+
+def keep_beside(path: str, profile: Profile) -> list[str]:
+    """Keep beside an image that was written what of its profile is not inside.
+
+    Returns what is lost all the same, in words. Sizes, types and nodata are not looked at.
+    """
+    rest = _rest(profile, _profile_in(path))
+    if not _names(rest):
+        return []
+    dataset = gdal.OpenEx(path, gdal.OF_RASTER)  # not for update: GDAL keeps changes beside
+    describe(dataset, rest)
+    del dataset
+    return _names(_rest(profile, _profile_in(path)))
+
+
+def _profile_in(path: str) -> Profile:
+    dataset = gdal.OpenEx(path, gdal.OF_RASTER)
+    return profile_of(dataset, range(1, dataset.RasterCount + 1))
+
+
+def _rest(wanted: Profile, found: Profile) -> Profile:
+    """What is wanted and was not found."""
+    points = (wanted.gcps, wanted.gcp_crs) if wanted.gcps != found.gcps else ((), None)
+    return Profile(
+        wanted.width, wanted.height, wanted.dtype,
+        tuple(map(_rest_of_band, wanted.bands, found.bands)),
+        crs=None if _same_crs(wanted.crs, found.crs) else wanted.crs,
+        transform=None if wanted.transform == found.transform else wanted.transform,
+        gcps=points[0], gcp_crs=points[1],
+        metadata=_rest_of_metadata(wanted.metadata, found.metadata),
+    )  # fmt: skip
+
+
+def _rest_of_band(wanted: Band, found: Band) -> Band:
+    kept = ("scale", "offset", "name", "unit", "color", "categories", "attributes")
+    rest = {
+        key: getattr(wanted, key) for key in kept if getattr(wanted, key) != getattr(found, key)
+    }
+    if found.color_table[: len(wanted.color_table)] != wanted.color_table:
+        rest["color_table"] = wanted.color_table
+    return Band(metadata=_rest_of_metadata(wanted.metadata, found.metadata), **rest)
+
+
+def _rest_of_metadata(
+    wanted: Sequence[Metadata], found: Sequence[Metadata]
+) -> tuple[Metadata, ...]:
+    """Whole domains of which something is missing."""
+    missing = set(map(_comparable, wanted)) - set(map(_comparable, found))
+    domains = {item[0] for item in missing}
+    return tuple(item for item in wanted if item[0] in domains)
+
+
+def _comparable(item: Metadata) -> tuple[object, ...]:
+    domain, key, value = item
+    if domain == "RPC":  # numbers, which GDAL writes in its own way
+        return domain, key, tuple(map(float, value.split()[:20]))
+    return domain, key, value if key else "".join(value.split())
+
+
+def _same_crs(one: Optional[CRS], other: Optional[CRS]) -> bool:
+    if one is None or other is None:
+        return one is None
+    return one.epoch == other.epoch and one.same_as(other)
+
+
+def _names(rest: Profile) -> list[str]:
+    """What a profile holds, in words."""
+    said = {
+        "CRS": rest.crs is not None,
+        "geotransform": rest.transform is not None,
+        "control points": bool(rest.gcps),
+        **{f"metadata ({domain or 'default'})": True for domain in by_domain(rest.metadata)},
+    }
+    names = [name for name, is_there in said.items() if is_there]
+    for number, band in enumerate(rest.bands, 1):
+        said = {
+            "colour table": bool(band.color_table),
+            "colour interpretation": band.color not in ("Undefined", "Gray", "Palette"),
+            "class names": bool(band.categories),
+            "attribute table": band.attributes is not None,
+            "scale and offset": (band.scale, band.offset) != (1.0, 0.0),
+            "name": bool(band.name),
+            "unit": bool(band.unit),
+            "metadata": bool(band.metadata),
+        }
+        names += [f"{name} of band {number}" for name, is_there in said.items() if is_there]
+    return names
