@@ -25,6 +25,9 @@ ENVIRONMENT = {
 }
 """What worker processes, and the engine process, are started with."""
 
+LISTENERS = "EOSCALE_LISTENERS"
+"""The variable that tells the forkserver of multiprocessing's folder, where its socket lies."""
+
 
 def safe_path(*folders: str) -> dict[str, str]:
     """Settings of a Python that imports from these folders (or paths of several) and its own.

@@ -8,15 +8,15 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
-from eoscale_engine.workers import ENVIRONMENT, safe_path
+from eoscale_engine.workers import ENVIRONMENT, LISTENERS, safe_path
 
-PRELOADED = ["eoscale_engine.workers.worker"]
+PRELOADED = ["eoscale_engine.workers.preloaded"]
 
 HAS_SAFE_PATH = hasattr(sys.flags, "safe_path")
 
@@ -40,9 +40,9 @@ def start_forkserver() -> None:
     chosen = context()
     if chosen.get_start_method() != "forkserver":
         return
-    from multiprocessing import forkserver
+    from multiprocessing import forkserver, util
 
-    with _started_apart():
+    with _started_apart({LISTENERS: util.get_temp_dir()}):
         chosen.set_forkserver_preload(PRELOADED)
         forkserver.ensure_running()
 
@@ -68,7 +68,7 @@ def packed(value: Any) -> bytes:
 
 
 @contextmanager
-def _started_apart() -> Iterator[None]:
+def _started_apart(settings: Optional[Mapping[str, str]] = None) -> Iterator[None]:
     """Start a process with the workers' environment, and hide the user's script from it.
 
     A process takes its environment when it starts; the user's own settings are kept. It would
@@ -78,14 +78,15 @@ def _started_apart() -> Iterator[None]:
     with _STARTING, _away_from_current_folder(root):
         before = dict(os.environ)
         path = safe_path(root, before.get("PYTHONPATH", ""))
-        os.environ.update({**ENVIRONMENT, **before, **path})
+        ours = {**ENVIRONMENT, **before, **path, **(settings or {})}
+        os.environ.update(ours)
         main = sys.modules["__main__"]
         sys.modules["__main__"] = types.ModuleType("__main__")
         try:
             yield
         finally:
             sys.modules["__main__"] = main
-            for key in {*ENVIRONMENT, *path}:
+            for key in ours:
                 if key in before:
                     os.environ[key] = before[key]
                 else:

@@ -17,6 +17,7 @@ import pytest
 from eoscale_engine.errors import ServiceError
 from eoscale_engine.memory.folder import PREFIX
 from eoscale_engine.own_folders import remove_stale_folders
+from eoscale_engine.raster_files.writing import write_raster
 from eoscale_engine.service.client import EngineClient, EngineOptions
 from tests.faults.jobs import alive, descendants, job, pixels, python_job, same, wait_until
 
@@ -149,10 +150,37 @@ def test_both_are_killed(script: tuple[subprocess.Popen[str], int, list[Path]]) 
         os.kill(pid, signal.SIGKILL)
     process.wait()
     assert wait_until(lambda: not any(alive(pid) for pid in family))
-    assert any(images_in(folder) for folder in folders)
-    assert all(folder.exists() for folder in folders)
-    EngineClient().close()  # the next start
     assert not any(folder.exists() for folder in folders)
+
+
+CONTEXT = """
+import multiprocessing.util, sys
+from eoscale_engine.context import EOContextManager
+from eoscale_engine.filters.neighbourhood.gaussian import Gaussian
+from eoscale_engine.profile import Profile
+with EOContextManager(2, tile_pixels=100) as context:
+    image = context.create_image(Profile(300, 300, "float32"))
+    context.filter(Gaussian(sigma=1.0), image)
+    print(context._runs.store.memory.folder.path, multiprocessing.util.get_temp_dir(), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_the_script_of_a_context_is_ended(how: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", CONTEXT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )  # fmt: skip
+    assert process.stdout is not None
+    images, sockets = map(Path, process.stdout.readline().split())
+    assert images.is_dir() and any(sockets.iterdir())
+    family = descendants(process.pid)
+    process.send_signal(how)
+    process.wait()
+    assert wait_until(lambda: not any(alive(pid) for pid in family))
+    assert not images.exists() and not sockets.exists()
+    process.communicate()
 
 
 def test_a_client_that_is_not_closed_leaves_nothing(image: str, tmp_path: Path) -> None:
@@ -164,3 +192,23 @@ def test_a_client_that_is_not_closed_leaves_nothing(image: str, tmp_path: Path) 
     engine, folders = json.loads(process.stdout)
     assert not alive(engine) and not any(os.path.exists(folder) for folder in folders)
     assert process.stderr == ""
+
+
+WRITER = """
+import os, signal, sys
+from eoscale_engine.raster_files.writing import write_raster
+write_raster(sys.argv[1], sys.argv[2], progress=lambda done: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+def test_the_next_write_removes_what_a_killed_one_left(image: str, tmp_path: Path) -> None:
+    target = tmp_path / "o[1].tif"
+    done = subprocess.run(
+        [sys.executable, "-c", WRITER, image, str(target)], check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL
+    [left] = tmp_path.iterdir()
+    assert list(left.glob("o*"))
+    write_raster(image, str(tmp_path / "another.tif"))
+    assert [path.name for path in tmp_path.iterdir()] == ["another.tif"]
