@@ -14,6 +14,7 @@ from osgeo import gdal, ogr, osr
 from eoscale_engine.errors import Cancelled, InputError
 from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Affine, Profile
+from eoscale_engine.raster_files.completeness import check_kind
 from eoscale_engine.raster_files.gdal_calls import call_gdal, reason
 from eoscale_engine.tiling import Window
 
@@ -56,8 +57,8 @@ class PolygonLayer:
         """
         area = area or Window(0, 0, profile.height, profile.width)
         found, errors = call_gdal(self._read, profile, field, area, all_touched, cancelled)
-        if found is None:
-            raise InputError(f"The polygons '{self.label}' cannot be read: {reason(errors)}.")
+        if found is None or errors:
+            raise _unreadable(self.label, errors)
         return found
 
     def _read(
@@ -130,8 +131,9 @@ class PolygonLayer:
 
 
 def _transformed(geometry: Any, transformation: Any) -> bool:
-    done = geometry.Transform(transformation) == ogr.OGRERR_NONE
-    return done and all(map(math.isfinite, geometry.GetEnvelope()))
+    # what fails here is tried in another way, and is no error yet
+    done, _ = call_gdal(geometry.Transform, transformation)
+    return done == ogr.OGRERR_NONE and all(map(math.isfinite, geometry.GetEnvelope()))
 
 
 def _bounds_of(profile: Profile, grid: Affine, transformation: Any) -> Any:
@@ -139,8 +141,11 @@ def _bounds_of(profile: Profile, grid: Affine, transformation: Any) -> Any:
     corners = [grid * (col, row) for col in (0, profile.width) for row in (0, profile.height)]
     x, y = zip(*corners)
     try:
-        bounds = transformation.GetInverse().TransformBounds(min(x), min(y), max(x), max(y), 21)
-    except (AttributeError, RuntimeError):  # not before GDAL 3.4
+        back = transformation.GetInverse().TransformBounds
+    except AttributeError:  # not before GDAL 3.4
+        return None
+    bounds, _ = call_gdal(back, min(x), min(y), max(x), max(y), 21)
+    if bounds is None:
         return None
     left, bottom, right, top = bounds
     if not all(map(math.isfinite, bounds)) or left >= right:  # across the antimeridian
@@ -158,16 +163,33 @@ def _bounds_of(profile: Profile, grid: Affine, transformation: Any) -> Any:
 
 def open_polygon_layer(path: str, label: str, id_field: str = "") -> PolygonLayer:
     """A vector file's first layer; an InputError where it has no polygons."""
+    check_kind(label, path)
     source, errors = call_gdal(gdal.OpenEx, path, gdal.OF_VECTOR)
     layer = None if source is None else source.GetLayer(0)
     if layer is None:
         why = reason(errors)
         raise InputError(f"'{label}' cannot be opened as a layer of polygons: {why}.")
-    for feature in layer:
-        geometry = feature.GetGeometryRef()
-        if geometry is not None and geometry.GetDimension() == 2 and not geometry.IsEmpty():
-            return PolygonLayer(path, label, id_field)
-    raise InputError(f"The layer '{label}' has no polygons. Choose one that has.")
+    found, errors = call_gdal(_has_polygons, layer)
+    if found is None or errors:
+        raise _unreadable(label, errors)
+    if not found:
+        raise InputError(f"The layer '{label}' has no polygons. Choose one that has.")
+    return PolygonLayer(path, label, id_field)
+
+
+def _has_polygons(layer: Any) -> bool:
+    geometries = (feature.GetGeometryRef() for feature in layer)
+    return any(
+        shape is not None and shape.GetDimension() == 2 and not shape.IsEmpty()
+        for shape in geometries
+    )
+
+
+def _unreadable(label: str, errors: list[str]) -> InputError:
+    return InputError(
+        f"The polygons '{label}' cannot be read: {reason(errors)}. The file may be damaged or "
+        "incomplete: copy or download it again."
+    )
 
 
 def _valid(geometry: Any) -> tuple[Any, bool]:

@@ -89,6 +89,8 @@ class PipelineImages:
         path = str(raster_path)
         chosen = tuple(bands) if bands else None
         file = open_raster_file(path, chosen, label=label, keep_alpha=keep_alpha)
+        for remark in file.remarks:
+            self._runs.warn(f"GDAL says of '{label or path}': {remark.strip()}")
         return self._add(Entry(file, label or path))
 
     def load(self, key: str, *, reserve: int = 0, decode: bool = True) -> bool:

@@ -7,6 +7,7 @@ nothing, and uses configuration options that hold in the calling thread alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Callable, Optional
 
@@ -14,6 +15,9 @@ from osgeo import gdal
 
 ONE_THREAD: Mapping[str, str] = {"GDAL_NUM_THREADS": "1"}
 """Workers already use every core: GDAL must not multiply them by its own threads."""
+
+_MADE_UP = re.compile("jpeg.*(premature end|corrupt)", re.IGNORECASE | re.DOTALL)
+"""Warnings after which GDAL hands out pixels that are not in the file."""
 
 _set_option = getattr(gdal, "SetThreadLocalConfigOption", gdal.SetConfigOption)
 _get_option = getattr(gdal, "GetThreadLocalConfigOption", gdal.GetConfigOption)
@@ -23,6 +27,7 @@ def call_gdal(
     function: Callable[..., Any],
     *arguments: Any,
     config: Mapping[str, str] = ONE_THREAD,
+    warned: Optional[list[str]] = None,
     **keywords: Any,
 ) -> tuple[Optional[Any], list[str]]:
     """Call a function that uses nothing but GDAL.
@@ -31,13 +36,20 @@ def call_gdal(
     -------
     (result, errors)
         The result is None where GDAL failed with exceptions on. ``errors`` are GDAL's messages,
-        the first cause first; warnings are left out.
+        the first cause first. Warnings are added to ``warned``, save those of damaged pixels, which
+        are errors.
     """
     errors: list[str] = []
 
     def note(level: int, _number: int, message: str) -> None:
-        if level >= gdal.CE_Failure and message not in errors:
-            errors.append(message)
+        if level >= gdal.CE_Failure or _MADE_UP.search(message):
+            found = errors
+        elif level == gdal.CE_Warning and warned is not None:
+            found = warned
+        else:
+            return
+        if message not in found:
+            found.append(message)
 
     before = {key: _get_option(key) for key in config}
     for key, value in config.items():

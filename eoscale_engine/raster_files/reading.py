@@ -18,6 +18,7 @@ from osgeo import gdal
 
 from eoscale_engine.errors import InputError
 from eoscale_engine.profile import Profile
+from eoscale_engine.raster_files.completeness import check_kind, check_whole
 from eoscale_engine.raster_files.gdal_calls import call_gdal, reason
 from eoscale_engine.raster_files.gdal_profile import BandStatistics, gdal_type, profile_of
 from eoscale_engine.raster_files.signature import Signature, file_signature, file_state
@@ -61,6 +62,8 @@ class RasterFile:
         Whether its pixels are those of other files (a VRT), whose blocks may be others.
     as_stored : bool
         Whether each band's blocks lie apart in the file and hold pixels of the profile's dtype.
+    remarks : tuple of str
+        What GDAL had to say as it opened the image, though it could.
     """
 
     path: str
@@ -73,6 +76,7 @@ class RasterFile:
     described: int = 0
     derived: bool = False
     as_stored: bool = False
+    remarks: tuple[str, ...] = ()
 
     def read(
         self,
@@ -87,13 +91,16 @@ class RasterFile:
         """
         if out is None:
             out = np.empty((len(self.bands), window.rows, window.cols), self.profile.dtype)
-        dataset = (datasets or Datasets()).get(self)
+        datasets = datasets or Datasets()
+        dataset = datasets.get(self)
         if self.as_stored and self._is_block(window) and out.flags.c_contiguous:
             # to where they are wanted, not by way of GDAL's cache of blocks
             place = window.col // window.cols, window.row // window.rows
-            self._checked(call_gdal(_read_blocks, dataset, self.bands, place, out), window)
+            answer = call_gdal(_read_blocks, dataset, self.bands, place, out)
         else:
-            self._decode(dataset.ReadAsArray, window, buf_obj=out, band_list=list(self.bands))
+            bands = list(self.bands)
+            answer = call_gdal(dataset.ReadAsArray, *_place(window), buf_obj=out, band_list=bands)
+        self._checked(answer, window, datasets)
         return out
 
     def _is_block(self, window: Window) -> bool:
@@ -115,28 +122,45 @@ class RasterFile:
         """
         if self.mask == "none":
             return None
-        dataset = (datasets or Datasets()).get(self)
-        if self.mask == "alpha":
-            alpha = dataset.GetRasterBand(self.alpha)
-            return np.asarray(self._decode(alpha.ReadAsArray, window) != 0)
-        valid = np.ones((window.rows, window.cols), bool)
-        for band in map(dataset.GetRasterBand, _mask_bands(dataset, self.bands)):
-            valid &= self._decode(band.GetMaskBand().ReadAsArray, window) != 0
-        return valid
+        datasets = datasets or Datasets()
+        answer = call_gdal(_read_masks, datasets.get(self), self, _place(window))
+        return np.asarray(self._checked(answer, window, datasets))
 
-    def _decode(self, function: Any, window: Window, **keywords: Any) -> np.ndarray:
-        place = (window.col, window.row, window.cols, window.rows)
-        return self._checked(call_gdal(function, *place, **keywords), window)
-
-    def _checked(self, answer: tuple[Optional[Any], list[str]], window: Window) -> Any:
+    def _checked(
+        self, answer: tuple[Optional[Any], list[str]], window: Window, datasets: Datasets
+    ) -> Any:
         pixels, errors = answer
         if pixels is None or errors:
+            # GDAL keeps a block that it could not decode, and would hand it out the next time
+            datasets.close(self)
             raise InputError(
                 f"{self.path} cannot be read at rows {window.row} to {window.end_row - 1}, columns "
                 f"{window.col} to {window.end_col - 1}: {reason(errors)}. The file may be damaged "
                 "or incomplete: copy or download it again."
             )
         return pixels
+
+
+def _place(window: Window) -> tuple[int, int, int, int]:
+    return window.col, window.row, window.cols, window.rows
+
+
+def _read_masks(
+    dataset: gdal.Dataset, file: RasterFile, place: tuple[int, int, int, int]
+) -> Optional[np.ndarray]:
+    """Where alpha band or masks are not 0; None where one cannot be decoded."""
+    if file.mask == "alpha":
+        masks = [dataset.GetRasterBand(file.alpha)]
+    else:
+        bands = map(dataset.GetRasterBand, _mask_bands(dataset, file.bands))
+        masks = [band.GetMaskBand() for band in bands]
+    valid: Optional[np.ndarray] = None
+    for mask in masks:
+        decoded = mask.ReadAsArray(*place)
+        if decoded is None:
+            return None
+        valid = decoded != 0 if valid is None else valid & (decoded != 0)
+    return valid
 
 
 def _read_blocks(
@@ -171,7 +195,7 @@ class Datasets:
 
     def get(self, file: RasterFile) -> gdal.Dataset:
         """The image's dataset; InputError where its file is gone or no more what was described."""
-        key = (file.path, file.signature or file.described)
+        key = self._key(file)
         if key not in self._open:
             dataset = _opened(file.path, file.path)
             if file.signature and file_state(file.path) != file.signature[0]:
@@ -181,6 +205,14 @@ class Datasets:
                 self._open.popitem(last=False)
         self._open.move_to_end(key)
         return self._open[key]
+
+    def close(self, file: RasterFile) -> None:
+        """Close an image's dataset, and drop what GDAL keeps of its pixels."""
+        self._open.pop(self._key(file), None)
+
+    @staticmethod
+    def _key(file: RasterFile) -> Any:
+        return file.path, file.signature or file.described
 
     def clear(self) -> None:
         """Close all datasets."""
@@ -216,8 +248,13 @@ def open_raster_file(
         Naming the label, the path, what is wrong and what to do.
     """
     name = f"{label} ({path})" if label else path
-    dataset = _opened(path, name)
+    check_kind(name, path)
+    remarks: list[str] = []
+    dataset = _opened(path, name, remarks)
     _check_bands(dataset, name)
+    signature = file_signature(path)
+    files = [state[0] for state in signature or ()] or (dataset.GetFileList() or [])[:1]
+    check_whole(name, dataset, files)
     alpha = 0 if keep_alpha else _alpha_band(dataset)
     everything = range(1, dataset.RasterCount + 1)
     chosen = tuple(bands or [n for n in everything if n != alpha] or everything)
@@ -227,28 +264,29 @@ def open_raster_file(
                 f"{name} has no band {number}: it has {dataset.RasterCount}. Choose another band."
             )
     try:
-        profile, errors = call_gdal(profile_of, dataset, chosen)
+        profile, errors = call_gdal(profile_of, dataset, chosen, warned=remarks)
     except InputError as problem:
         raise InputError(f"{name}: {problem}. Convert the image to another data type.") from None
     if profile is None:
         raise InputError(f"{name} cannot be described: {reason(errors)}.")
-    mask = "none"
+    masked, problems = call_gdal(_mask_bands, dataset, chosen)
+    if masked is None or problems:
+        raise InputError(f"{name}: its mask cannot be read: {reason(problems)}. Copy it again.")
+    mask = "mask" if masked else "none"
     if alpha and chosen != (alpha,):
         mask = "alpha"
-    elif _mask_bands(dataset, chosen):
-        mask = "mask"
     cols, rows = dataset.GetRasterBand(chosen[0]).GetBlockSize()
     return RasterFile(
         path, chosen, profile, (rows, cols), mask, alpha if mask == "alpha" else 0,
-        file_signature(path), time.time_ns(), dataset.GetDriver().ShortName == "VRT",
-        _as_stored(dataset, chosen, profile.dtype),
+        signature, time.time_ns(), dataset.GetDriver().ShortName == "VRT",
+        _as_stored(dataset, chosen, profile.dtype), tuple(dict.fromkeys(remarks + errors)),
     )  # fmt: skip
 
 
-def _opened(path: str, name: str) -> gdal.Dataset:
+def _opened(path: str, name: str, remarks: Optional[list[str]] = None) -> gdal.Dataset:
     dataset, errors = call_gdal(
-        gdal.OpenEx, path, gdal.OF_RASTER | gdal.OF_VERBOSE_ERROR,
-    )  # fmt: skip
+        gdal.OpenEx, path, gdal.OF_RASTER | gdal.OF_VERBOSE_ERROR, warned=remarks
+    )
     if dataset is None and not os.path.exists(path):
         if os.path.islink(path):
             raise InputError(
@@ -257,6 +295,8 @@ def _opened(path: str, name: str) -> gdal.Dataset:
         raise InputError(f"{name} cannot be opened: {reason(errors)}. Check the path.")
     if dataset is None:
         raise InputError(f"{name} is not an image that GDAL can read: {reason(errors)}.")
+    if remarks is not None:
+        remarks += errors
     return dataset
 
 

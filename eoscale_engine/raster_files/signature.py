@@ -10,8 +10,9 @@ from osgeo import gdal
 
 from eoscale_engine.raster_files.gdal_calls import call_gdal
 
-FileState = tuple[str, int, int, int]
-"""Path, size in bytes, time of change in nanoseconds, inode."""
+FileState = tuple[str, int, int, int, int]
+"""Path, size in bytes, time of change in nanoseconds, inode, and the time of its last change of any
+kind, which no program can set back (where the system has one)."""
 
 Signature = tuple[FileState, ...]
 """The state of each file behind an image, its own first."""
@@ -27,7 +28,7 @@ _VRT_SOURCES = ("SourceFilename", "SourceDataset")
 
 
 def file_signature(path: str) -> Optional[Signature]:
-    """Size, time of change and inode of all files behind an image; equal while none changed.
+    """Size, times of change and inode of all files behind an image; equal while none changed.
 
     These are the file, its side files (``.aux.xml``, ``.ovr``, ``.msk``, world files) and a VRT's
     sources. None for remote images and for names that are no file: they must never be cached.
@@ -95,4 +96,4 @@ def file_state(path: str) -> Optional[FileState]:
         status = os.stat(path)
     except OSError:
         return None
-    return path, status.st_size, status.st_mtime_ns, status.st_ino
+    return path, status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
