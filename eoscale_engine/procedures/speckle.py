@@ -32,8 +32,9 @@ class SpeckleFilter(Procedure):
     """Reduce the speckle of radar images: Lee, Frost, Gamma-MAP, Kuan and newer filters of Lee.
 
     Speckle multiplies: its deviation is Cu times the signal, Cu^2 = 1 / L for the intensity of L
-    looks and (4 / pi - 1) / L for amplitude (0.5227 / sqrt(L)). With mean m and variance v of the
-    valid pixels in a window of 2 radius + 1 pixels, Ci^2 = v / m^2, and the pixel x in its middle:
+    looks and (4 / pi - 1) / L for amplitude (0.5227 / sqrt(L)). With mean m and variance v (over
+    n - 1, as OTB and SNAP have it) of the n valid pixels in a window of 2 radius + 1 pixels,
+    Ci^2 = v / m^2, and the pixel x in its middle:
 
     - Lee: m + W (x - m), W = 1 - Cu^2 / Ci^2, at least 0
     - Kuan: the same with W / (1 + Cu^2), the linear estimate of the least squared error
@@ -55,7 +56,7 @@ class SpeckleFilter(Procedure):
 
     K is the damping factor: the larger, the less smooth. Over homogeneous ground Lee, enhanced Lee,
     Kuan and Frost keep the mean; refined Lee and Lee sigma lose 1.5 % of it at one look and 0.4 %
-    at four, Gamma-MAP 4 % and 1.5 %.
+    at four, Gamma-MAP 4 % and 1.6 %.
 
     The number of looks L, where it is not given, is found for each band as "Number of looks" does,
     in windows of 5 x 5 pixels; a band where it finds none takes that of another one. With an

@@ -98,12 +98,13 @@ def plane_of(
 def mean_and_variance(sums: Sums) -> tuple[np.ndarray, np.ndarray]:
     """Of each window; NaN for a mean that is not greater than 0, where speckle has no meaning.
 
-    Rounding leaves some -1e-16 of the squared mean for the variance of equal pixels.
+    The variance is that of a sample, over n - 1 pixels, and 0 of a single one. Rounding leaves some
+    -1e-16 of the squared mean for the variance of equal pixels.
     """
-    share = 1 / sums.number
-    mean = sums.total * share
-    variance = sums.squares * share
-    variance -= mean * mean
+    mean = sums.total * (1 / sums.number)
+    variance = sums.total * mean
+    np.subtract(sums.squares, variance, out=variance)
+    variance *= 1 / np.maximum(sums.number - 1, 1)
     if not mean.min() > 0:
         np.copyto(mean, np.nan, where=mean <= 0)
     return mean, variance
