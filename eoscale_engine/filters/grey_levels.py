@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from eoscale_engine.filters.physical_values import physical_values
 from eoscale_engine.profile import Band
 
 
@@ -16,12 +17,8 @@ def grey_levels(
     level for NaN.
     """
     lower, upper = bounds
-    values = pixels.astype(np.float64)
     with np.errstate(all="ignore"):
-        if (band.scale, band.offset) != (1, 0):
-            values *= band.scale
-            values += band.offset
-        values -= lower
+        values = physical_values(pixels, band, np.dtype(np.float64)) - lower
         values *= levels
         values /= np.float64(upper) - lower
         np.fmax(values, 0, out=values)  # 0 / 0 too

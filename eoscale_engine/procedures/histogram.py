@@ -21,9 +21,15 @@ from eoscale_engine.declaration import (
     parameter,
 )
 from eoscale_engine.errors import InputError
+from eoscale_engine.filters.physical_values import is_scaled
 from eoscale_engine.parameters import RAW
 from eoscale_engine.procedures.chart_labels import band_titles, value_label
-from eoscale_engine.procedures.histogram_bins import LARGEST_INTEGER, affordable, integer_layout
+from eoscale_engine.procedures.histogram_bins import (
+    LARGEST_INTEGER,
+    affordable,
+    integer_layout,
+    width_layout,
+)
 from eoscale_engine.procedures.selection import (
     ALL_TOUCHED,
     MASK,
@@ -75,7 +81,9 @@ class Histogram(Procedure):
     Nodata, NaN and masked pixels are invalid: counted, in no bin. Infinite pixels lie outside all
     bounds. Takes images ``(bands, rows, cols)`` of any integer or float dtype; complex ones are
     refused with an ``InputError``, as are bounds that enclose nothing and more than 65536 bins.
-    Values are compared with the edges in float64.
+    Values are compared with the edges in float64. Edges, and the physical values of integers, are
+    the numbers nearest the decimals that are meant: with bins of 0.1 the pixel 3000 at scale 0.0001
+    begins the bin from 0.3 on.
     """
 
     name: ClassVar[str] = "histogram"
@@ -179,7 +187,7 @@ class Histogram(Procedure):
             )
 
     def _in_integers(self, profile: Profile) -> bool:
-        scaled = any((band.scale, band.offset) != (1, 0) for band in profile.bands)
+        scaled = any(map(is_scaled, profile.bands))
         return np.dtype(profile.dtype).kind in "iu" and (self.raw or not scaled)
 
     def reads_once(self, inputs: Sequence[Profile]) -> bool:
@@ -231,12 +239,7 @@ class Histogram(Procedure):
         if self.binning == "integers":
             return integer_layout(lower, upper, 1)
         if self.binning == "width" and self.width:
-            if self.lower is None and math.isfinite(lower / self.width):
-                lower = min(lower, math.floor(lower / self.width) * self.width)
-            # A quotient like 1.1 / 0.1 = 11.000000000000002 must not add an empty bin.
-            wanted = min((upper - lower) / self.width * (1 - 1e-12), 1e18)
-            bins = affordable(max(1, math.ceil(wanted)))
-            return lower, max(upper, lower + bins * self.width), bins
+            return width_layout(lower, upper, self.width, aligned=self.lower is None)
         whole = in_integers and max(-lower, upper) <= LARGEST_INTEGER
         if self.binning == "automatic" and whole and self.lower is self.upper is None:
             each = math.ceil((upper - lower + 1) / self.bins)

@@ -11,6 +11,7 @@ import numpy as np
 
 from eoscale_engine.declaration import Engine
 from eoscale_engine.errors import InputError
+from eoscale_engine.filters.physical_values import is_scaled
 from eoscale_engine.profile import Band, Profile
 from eoscale_engine.reductions.band_counts import BandCounts, edges_of
 from eoscale_engine.reductions.histogram import ValueRange
@@ -122,7 +123,7 @@ class Counting:
         return (low, high, self.bins) if low < high else None
 
     def _in_integers(self, profile: Profile) -> bool:
-        scaled = any((band.scale, band.offset) != (1, 0) for band in profile.bands)
+        scaled = any(map(is_scaled, profile.bands))
         return np.dtype(profile.dtype).kind in "iu" and (self.raw or not scaled)
 
 

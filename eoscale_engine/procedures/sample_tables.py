@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eoscale_engine.declaration import Chart, Table
+from eoscale_engine.filters.physical_values import is_scaled
 from eoscale_engine.procedures.unique_values import category
 from eoscale_engine.profile import Affine, Band, Profile
 from eoscale_engine.reductions.sampling import Stratum
@@ -70,7 +71,7 @@ def columns_of(sample: Sample, profiles: Sequence[Profile], *, raw: bool) -> lis
 
 def _values(stored: np.ndarray, band: Band, raw: bool) -> np.ndarray:
     """As stored, or physical: floats where there is a scale."""
-    if raw or (band.scale, band.offset) == (1, 0):
+    if raw or not is_scaled(band):
         return stored
     with np.errstate(over="ignore", invalid="ignore"):
         scaled: np.ndarray = physical(stored.astype(np.float64), band, raw)

@@ -21,6 +21,7 @@ from eoscale_engine.declaration import (
     parameter,
 )
 from eoscale_engine.errors import InputError
+from eoscale_engine.filters.physical_values import is_scaled
 from eoscale_engine.parameters import RAW
 from eoscale_engine.procedures.chart_labels import band_titles
 from eoscale_engine.procedures.histogram_bins import LARGEST_INTEGER, integer_layout
@@ -216,7 +217,7 @@ class ScatterPlot(Procedure):
         ]
 
     def _in_integers(self, profile: Profile, band: Band) -> bool:
-        scaled = not self.raw and (band.scale, band.offset) != (1, 0)
+        scaled = not self.raw and is_scaled(band)
         return np.dtype(profile.dtype).kind in "iu" and not scaled
 
     def _axis(self, given: Bounds, found: Optional[tuple[float, float]], integers: bool) -> Axis:

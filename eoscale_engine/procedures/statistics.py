@@ -203,11 +203,9 @@ class RasterStatistics(Procedure):
         limits = [physical(limit, band, self.raw) for limit in (found.minimum, found.maximum)]
         if not found.finite:
             return (*counts, min(limits), max(limits), *[None] * 5)
-        scale, offset = (1, 0) if self.raw else (band.scale, band.offset)
-        mean, total = physical(found.total / found.finite, band, self.raw), found.total
-        if (scale, offset) != (1, 0):
-            total = total * scale + offset * found.finite
-        deviation, skewness, kurtosis = _shape(found, scale)
+        mean = physical(found.total / found.finite, band, self.raw)
+        total = physical(found.total, band, self.raw, found.finite)
+        deviation, skewness, kurtosis = _shape(found, 1.0 if self.raw else band.scale)
         return (
             *counts, min(limits), max(limits), _number(mean), deviation, _number(total),
             skewness, kurtosis,

@@ -11,7 +11,7 @@ import numpy as np
 from eoscale_engine.declaration import Blocks, Reduction, image, parameter
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.differences import pair_of
-from eoscale_engine.reductions.histogram import bin_numbers
+from eoscale_engine.reductions.histogram import bin_numbers, even_edges
 from eoscale_engine.reductions.statistics import CHUNK_ROWS, physical, valid_chunks
 
 
@@ -80,8 +80,7 @@ class DifferenceCounts(BandCounts):
 
 def edges_of(layout: tuple[float, float, int]) -> np.ndarray:
     """Edges of the bins between two bounds, float64 ``(bins + 1,)``."""
-    lower, upper, bins = layout
-    return np.linspace(lower, upper, bins + 1)
+    return even_edges(*layout)
 
 
 def binned(values: np.ndarray, layout: tuple[float, float, int]) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Optional, Union
 import numpy as np
 
 from eoscale_engine.declaration import Block, Blocks, Reduction, image, parameter
+from eoscale_engine.filters.physical_values import is_scaled
 from eoscale_engine.filters.pixel.difference import are_long_integers, integer_difference
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.statistics import CHUNK_ROWS, physical
@@ -180,7 +181,7 @@ class Differences(Reduction):
         """Whether values are integers that have a common integer type."""
         common = np.result_type(*(block.pixels.dtype for block in blocks))
         bands = [block.profile.bands[band] for block in blocks]
-        unscaled = self.raw or all((item.scale, item.offset) == (1, 0) for item in bands)
+        unscaled = self.raw or not any(map(is_scaled, bands))
         return common.kind in "iu" and unscaled
 
     def merge(self, first: list[Compared], second: list[Compared]) -> list[Compared]:

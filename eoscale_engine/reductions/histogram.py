@@ -11,6 +11,7 @@ import numpy as np
 
 from eoscale_engine.declaration import Blocks, Reduction, parameter
 from eoscale_engine.errors import InputError
+from eoscale_engine.filters.physical_values import LARGEST_WHOLE, common_fractions
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.statistics import physical, valid_chunks
 
@@ -93,12 +94,11 @@ class Counted(NamedTuple):
 class HistogramCounts(Reduction):
     """Count the valid pixels of each band in bins between two bounds.
 
-    The edges are ``numpy.linspace(lower, upper, bins + 1)``, or those of ``uneven`` bins from
-    ``lower`` to ``upper``. Each bin holds its left edge and the
-    last one its right edge too. Counts are those of ``numpy.histogram(values, edges)`` with the
-    valid pixels in float64. Pixels outside the bounds, infinite ones too, are counted apart.
-    Values are physical (``pixel * scale + offset``) unless ``raw``. Takes integers and floats
-    ``(bands, rows, cols)``; gives a :class:`Counted`.
+    The edges are :func:`even_edges`, or those of ``uneven`` bins from ``lower`` to ``upper``. Each
+    bin holds its left edge and the last one its right edge too. Counts are those of
+    ``numpy.histogram(values, edges)`` with the valid pixels in float64. Pixels outside the bounds,
+    infinite ones too, are counted apart. Values are physical (``pixel * scale + offset``) unless
+    ``raw``. Takes integers and floats ``(bands, rows, cols)``; gives a :class:`Counted`.
     """
 
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
@@ -124,7 +124,7 @@ class HistogramCounts(Reduction):
         """Edges of the bins, float64 ``(bins + 1,)``."""
         if self.uneven:
             return np.array(self.uneven, np.float64)
-        return np.linspace(self.lower, self.upper, self.bins + 1)
+        return even_edges(self.lower, self.upper, self.bins)
 
     def map(self, blocks: Blocks) -> Counted:
         """The counts of one cell."""
@@ -159,6 +159,20 @@ class HistogramCounts(Reduction):
     def finish(self, merged: Counted, inputs: Sequence[Profile]) -> Counted:
         """The counts of the whole image."""
         return merged
+
+
+def even_edges(lower: float, upper: float, bins: int) -> np.ndarray:
+    """Edges of bins of equal width, float64 ``(bins + 1,)``.
+
+    Each is the double nearest the decimal that is meant: of ten bins from 0 to 1 the third ends at
+    0.3, not at ``3 * 0.1``, which is more.
+    """
+    first, last, divisor = common_fractions(lower, upper)
+    if max(abs(first), abs(last), divisor) * bins <= LARGEST_WHOLE:
+        steps = np.arange(bins + 1.0)
+        edges: np.ndarray = (first * (bins - steps) + last * steps) / (divisor * bins)
+        return edges
+    return np.linspace(lower, upper, bins + 1)
 
 
 def bin_numbers(values: np.ndarray, edges: np.ndarray) -> np.ndarray:

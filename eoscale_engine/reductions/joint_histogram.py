@@ -22,7 +22,7 @@ from eoscale_engine.reductions.covariance import (
     no_moments,
     physical_covariances,
 )
-from eoscale_engine.reductions.histogram import bin_numbers
+from eoscale_engine.reductions.histogram import bin_numbers, even_edges
 from eoscale_engine.reductions.statistics import physical
 
 PAIR: tuple[Input, ...] = (image(), image("SECOND", optional=True))
@@ -41,7 +41,7 @@ class Axis(NamedTuple):
     @property
     def edges(self) -> np.ndarray:
         """Edges of the bins, float64 ``(bins + 1,)``."""
-        return np.linspace(self.lower, self.upper, self.bins + 1)
+        return even_edges(self.lower, self.upper, self.bins)
 
     @property
     def middles(self) -> tuple[float, ...]:
@@ -91,7 +91,8 @@ class JointRange(Reduction):
         bands = bands_of(inputs, self.band, self.second_band)
         with np.errstate(over="ignore"):
             one, two = (
-                sorted(physical(ends, band, self.raw).tolist()) for ends, band in zip(merged, bands)
+                sorted(physical(ends.copy(), band, self.raw).tolist())
+                for ends, band in zip(merged, bands)
             )
         return (one[0], one[1]), (two[0], two[1])
 
@@ -178,7 +179,7 @@ class JointHistogram(Reduction):
         with np.errstate(over="ignore", invalid="ignore"):
             for chunk in common_chunks(pair):
                 values = _counted(chunk.values, chunk.weights)
-                values = np.stack([physical(v, b, self.raw) for v, b in zip(values, bands)])
+                values = np.stack([physical(v.copy(), b, self.raw) for v, b in zip(values, bands)])
                 numbers.append(_numbers(values, edges))
                 found = merge_moments(found, moments(chunk.values, chunk.weights, chunk.pixels))
         counts = np.bincount(np.concatenate(numbers), minlength=self.x.bins * self.y.bins)

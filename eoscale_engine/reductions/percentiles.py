@@ -104,7 +104,6 @@ def _refine(ranks: Any, prefixes: Sequence[int], counts: Counts) -> None:
 def between(low: Any, high: Optional[Any], share: float, band: Band, raw: bool) -> float:
     if not share or high is None or low == high:  # infinity minus infinity would be NaN
         return float(physical(low, band, raw))
-    one, two = float(physical(low, band, raw)), float(physical(high, band, raw))
-    if math.isinf(one) or math.isinf(two):
-        return one + two
-    return one + (two - one) * share
+    one, two = float(low), float(high)
+    stored = one + two if math.isinf(one) or math.isinf(two) else one + (two - one) * share
+    return float(physical(stored, band, raw))

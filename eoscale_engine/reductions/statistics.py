@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Union
 import numpy as np
 
 from eoscale_engine.declaration import Block, Blocks, Reduction, parameter
+from eoscale_engine.filters.physical_values import is_scaled, scaled
 from eoscale_engine.profile import Band, Profile
 
 CHUNK_ROWS = 64
@@ -236,11 +237,12 @@ def moments_of_counts(values: np.ndarray, pixels: np.ndarray, invalid: int) -> M
     return Moments(valid, invalid, 0, minimum, maximum, total, *(float(p.sum()) for p in sums))
 
 
-def physical(value: Any, band: Band, raw: bool) -> Any:
-    """``pixel * scale + offset``, for a number or a float64 array; unchanged where ``raw``."""
-    if raw or (band.scale == 1 and band.offset == 0):
-        return value
-    return value * band.scale + band.offset
+def physical(value: Any, band: Band, raw: bool, pixels: int = 1) -> Any:
+    """``pixel * scale + offset``, for a number or a new float64 array; unchanged where ``raw``.
+
+    Of more ``pixels`` than one, their sum from the sum of the stored ones.
+    """
+    return value if raw or not is_scaled(band) else scaled(value, band, pixels)
 
 
 def scale_notes(profile: Profile, raw: bool) -> list[str]:
@@ -249,7 +251,7 @@ def scale_notes(profile: Profile, raw: bool) -> list[str]:
         f"Band {number}: value = pixel * {band.scale:.12g} + {band.offset:.12g}"
         + (", not applied: these are the stored pixels." if raw else ".")
         for number, band in zip(profile.band_numbers, profile.bands)
-        if (band.scale, band.offset) != (1, 0)
+        if is_scaled(band)
     ]
 
 

@@ -160,9 +160,8 @@ def moment_values(found: Moments, band: Band, raw: bool) -> tuple[Value, ...]:
     spread = high - low if math.isfinite(high) and math.isfinite(low) else math.inf
     if not found.finite:
         return None, None, low, high, None, None, None
-    mean, total = physical(found.total / found.finite, band, raw), found.total
-    if not raw and (band.scale, band.offset) != (1, 0):
-        total = total * band.scale + band.offset * found.finite
+    mean = physical(found.total / found.finite, band, raw)
+    total = physical(found.total, band, raw, found.finite)
     variance = found.squares / found.finite * scale * scale
     deviation = math.sqrt(found.squares / found.finite) * abs(scale)
     values = (total, mean, low, high, spread, deviation, variance)

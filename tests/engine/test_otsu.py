@@ -167,11 +167,11 @@ def test_physical_values_of_a_falling_scale() -> None:
     stored = np.clip(np.round(three_hills((1, 40, 50)) / 4), 1, None).astype("uint8")
     band = Band(scale=-0.1, offset=5)
     made = otsu(stored, bands=[band], output=True)
-    values, counts = np.unique(stored * -0.1 + 5, return_counts=True)
+    values, counts = np.unique((50.0 - stored) / 10, return_counts=True)
     wanted = values[best_cut(values, counts, 2)[0][0]]
     [row] = made.rows()
     assert row["threshold"] == wanted
-    np.testing.assert_array_equal(made.image().pixels, 1 + (stored * -0.1 + 5 > wanted))
+    np.testing.assert_array_equal(made.image().pixels, 1 + ((50.0 - stored) / 10 > wanted))
     [row] = otsu(stored, bands=[band], raw=True).rows()
     values, counts = np.unique(stored, return_counts=True)
     assert row["threshold"] == values[best_cut(values.astype(float), counts, 2)[0][0]]

@@ -48,7 +48,10 @@ def reference(
         value = pixel
         if scaled:
             kind = np.float32 if pixels.dtype.itemsize <= 2 or kind is np.float32 else np.float64
-            value = kind(float(pixel) * band.scale + band.offset)
+            value = kind(pixel)
+            if math.isfinite(pixel):
+                factor, addend = Fraction(repr(band.scale)), Fraction(repr(band.offset))
+                value = kind(float(exact(pixel) * factor + addend))
         x = exact(value)
         for start, end, new in declaration.table:
             low = exact(kind(start))

@@ -31,6 +31,7 @@ from eoscale_engine.filters.neighbourhood.windows import (
     neighbourhood,
     neighbourhood_of,
 )
+from eoscale_engine.filters.physical_values import is_scaled, scaled
 from eoscale_engine.profile import Band, Profile
 from eoscale_engine.styles import HEAT, Ramp, Style
 
@@ -357,7 +358,6 @@ class FocalStatistics(ImageFilter):
 
 
 def _physical_sum(sums: np.ndarray, number: np.ndarray, band: Band, out: np.ndarray) -> None:
-    if (band.scale, band.offset) != (1, 0):
-        sums = np.multiply(sums, band.scale, dtype=np.float64)
-        sums += np.multiply(number, band.offset, dtype=np.float64)
+    if is_scaled(band):
+        sums = scaled(sums.astype(np.float64), band, number)
     np.copyto(out, sums, casting="same_kind")

@@ -11,10 +11,11 @@ import numpy as np
 
 from eoscale_engine.declaration import Blocks, ImageFilter, Input, Pixels, images, parameter
 from eoscale_engine.errors import InputError
+from eoscale_engine.filters.physical_values import physical_values
 from eoscale_engine.filters.pixel.expression import close_match, compile_expressions
 from eoscale_engine.filters.pixel.expression_steps import Program, Step, evaluate
 from eoscale_engine.parameters import RAW
-from eoscale_engine.profile import Profile
+from eoscale_engine.profile import Band, Profile
 
 _SINGLE = ("uint8", "int8", "uint16", "int16", "float32")
 """Types whose every value a float32 holds exactly."""
@@ -32,6 +33,9 @@ class BandMath(ImageFilter):
     There are the operators + - * / // % **, the comparisons, and, or, not (or & | ~), ``a if c else
     b``, the constants pi and e, the pixel's place (row and col, counted from 0; x and y of its
     centre) and functions such as sqrt, exp, min, max, median, clip, where, valid and coalesce.
+
+    Bands are physical values, pixel * scale + offset, unless raw; of integers the number nearest
+    that decimal, so that the pixel 2000 at scale 0.0001 equals 0.2.
 
     A pixel is invalid (nodata) where any band that its expression uses is, or where the result is
     no finite number, as after a division by zero. ``where``, ``coalesce`` and ``valid`` look only
@@ -172,11 +176,8 @@ class BandMath(ImageFilter):
         block, index = blocks[step.data[0] - 1], max(0, step.data[1] - 1)
         if step.operation == "valid":
             return np.True_ if block.valid is None else block.valid[index]
-        pixels, band = block.pixels[index].astype(dtype, copy=False), block.profile.bands[index]
-        if not self.raw and (band.scale, band.offset) != (1, 0):
-            pixels = pixels * dtype.type(band.scale)
-            pixels += dtype.type(band.offset)
-        return pixels
+        band = Band() if self.raw else block.profile.bands[index]
+        return physical_values(block.pixels[index], band, dtype)
 
 
 def _fits_single(number: float) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from eoscale_engine.declaration import Block, Blocks, ImageFilter, Pixels, image, parameter
-from eoscale_engine.filters.physical_values import physical_values
+from eoscale_engine.filters.physical_values import is_scaled, physical_values
 from eoscale_engine.profile import Band, Profile
 
 
@@ -52,7 +52,7 @@ class Difference(ImageFilter):
     def _of_band(self, blocks: Sequence[Block], band: int) -> np.ndarray:
         pixels = [block.pixels[band] for block in blocks]
         bands = [Band() if self.raw else block.profile.bands[band] for block in blocks]
-        if are_long_integers(*pixels) and all((b.scale, b.offset) == (1, 0) for b in bands):
+        if are_long_integers(*pixels) and not any(map(is_scaled, bands)):
             magnitude, above = integer_difference(*pixels)
             return np.where(above, 1.0, -1.0) * magnitude
         one, two = (

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, parameter
-from eoscale_engine.profile import Profile
+from eoscale_engine.filters.physical_values import physical_values
+from eoscale_engine.profile import Band, Profile
 
 
 @dataclass(frozen=True)
@@ -43,42 +44,35 @@ class LinearStretch(ImageFilter):
         for band, about in enumerate(block.profile.bands):
             pixels, bounds = block.pixels[band], self.bounds[band]
             if pixels.dtype.kind in "iu" and pixels.dtype.itemsize <= 2:
-                table = self._table(pixels.dtype, about.scale, about.offset, bounds)
+                table = self._table(pixels.dtype, about, bounds)
                 # a negative pixel counts from the table's end, where its value stands
                 np.take(table, pixels, out=result[band])
             else:
-                values = pixels.astype(np.float64)
-                result[band] = self._stretched(values, about.scale, about.offset, bounds)
+                result[band] = self._stretched(pixels, about, bounds)
         return result, block.valid
 
     @cached_property
     def _tables(self) -> dict[Any, np.ndarray]:
         return {}
 
-    def _table(
-        self, dtype: np.dtype, scale: float, offset: float, bounds: tuple[float, float]
-    ) -> np.ndarray:
+    def _table(self, dtype: np.dtype, band: Band, bounds: tuple[float, float]) -> np.ndarray:
         """The result of every value of a small type, made when a worker first meets it."""
-        key = (dtype.name, scale, offset, bounds)
+        key = (dtype.name, band.scale, band.offset, bounds)
         if key not in self._tables:
-            values = np.arange(256**dtype.itemsize).astype(dtype).astype(np.float64)
-            self._tables[key] = self._stretched(values, scale, offset, bounds)
+            every = np.arange(256**dtype.itemsize).astype(dtype)
+            self._tables[key] = self._stretched(every, band, bounds)
         return self._tables[key]
 
-    def _stretched(
-        self, values: np.ndarray, scale: float, offset: float, bounds: tuple[float, float]
-    ) -> np.ndarray:
-        """Stored pixels as float64, which are changed in place, to bytes."""
+    def _stretched(self, pixels: np.ndarray, band: Band, bounds: tuple[float, float]) -> np.ndarray:
+        """Stored pixels to bytes."""
         low, high = bounds
         # what stands in invalid pixels may be NaN or overflow
         with np.errstate(over="ignore", invalid="ignore"):
-            if (scale, offset) != (1, 0):
-                values *= scale
-                values += offset
+            values = physical_values(pixels, band, np.dtype(np.float64))
             if low == high:
-                np.greater(values, low, out=values, casting="unsafe")
+                values = (values > low).astype(np.float64)
             else:
-                values -= low
+                values = values - low
                 values /= high - low
             np.clip(values, 0, 1, out=values)
             if self.gamma != 1:
