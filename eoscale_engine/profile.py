@@ -266,8 +266,10 @@ class Profile(Mapping[str, Any]):
             return ""
         if self.gcps:
             return "ground control points (GCPs)"
-        rational = any(domain == "RPC" for domain, _, _ in self.metadata)
-        return "rational polynomial coefficients (RPCs)" if rational else ""
+        domains = {domain for domain, _, _ in self.metadata}
+        if "RPC" in domains:
+            return "rational polynomial coefficients (RPCs)"
+        return "geolocation arrays" if "GEOLOCATION" in domains else ""
 
     def without_grid(self, label: str) -> str:
         """What to say, and what to do, of an image that has ``control`` alone."""
@@ -538,17 +540,35 @@ def window_of_extent(
 
     Raises :class:`InputError` where the extent does not meet the image.
     """
-    x_minimum, y_minimum, x_maximum, y_maximum = extent
-    inverse = ~(profile.transform or Affine(e=-1.0))
-    corners = [inverse * (x, y) for x in (x_minimum, x_maximum) for y in (y_minimum, y_maximum)]
-    cols, rows = zip(*corners)
-    first_col, last_col = _pixels(min(cols), max(cols), profile.width)
-    first_row, last_row = _pixels(min(rows), max(rows), profile.height)
+    first_row, first_col, last_row, last_col = _touched(profile, extent)
+    first_row, last_row = max(0, first_row), min(profile.height, last_row)
+    first_col, last_col = max(0, first_col), min(profile.width, last_col)
     if first_col >= last_col or first_row >= last_row:
         raise InputError("The extent does not meet the image.")
     return first_row, first_col, last_row - first_row, last_col - first_col
 
 
-def _pixels(start: float, stop: float, size: int) -> tuple[int, int]:
+def grid_reaching(profile: Profile, extent: tuple[float, float, float, float]) -> Profile:
+    """The image's grid, larger where an extent (see :func:`window_of_extent`) lies beyond it.
+
+    Raises :class:`InputError` where the extent does not meet the image.
+    """
+    window_of_extent(profile, extent)
+    first_row, first_col, last_row, last_col = _touched(profile, extent)
+    row, col = min(0, first_row), min(0, first_col)
+    rows, cols = max(profile.height, last_row) - row, max(profile.width, last_col) - col
+    return profile.cropped(row, col, rows, cols)
+
+
+def _touched(
+    profile: Profile, extent: tuple[float, float, float, float]
+) -> tuple[int, int, int, int]:
+    """First row and column, and those behind the last, on the image's grid without an end."""
+    x_minimum, y_minimum, x_maximum, y_maximum = extent
+    inverse = ~(profile.transform or Affine(e=-1.0))
+    corners = [inverse * (x, y) for x in (x_minimum, x_maximum) for y in (y_minimum, y_maximum)]
+    cols, rows = zip(*corners)
     tolerance = 1e-6
-    return max(0, math.floor(start + tolerance)), min(size, math.ceil(stop - tolerance))
+    first_row, first_col = (math.floor(min(places) + tolerance) for places in (rows, cols))
+    last_row, last_col = (math.ceil(max(places) - tolerance) for places in (rows, cols))
+    return first_row, first_col, last_row, last_col

@@ -38,10 +38,11 @@ HEAD = """# Algorithms
 Every algorithm that takes images also takes `EXTENT` (only that part is computed, with the same
 pixels as the crop of the whole result) and `CELL_SIZE` (for layers without pixels of their own);
 those of one image take `BANDS`, those of several `ALIGN` (how others are brought onto the first
-image's grid, if at all). The Python algorithms take `BANDS` as a text such as `3,2,1`: these bands
-of every image, and all of them if it is empty. Images that go to a file take `FORMAT` (GeoTIFF or
-COG) and `COMPRESS`. Values go to a table (`OUTPUT`), JSON (`OUTPUT_JSON`), a report (`OUTPUT_HTML`)
-and output numbers.
+image's grid, if at all; an extent then counts as a whole, also where it reaches beyond the first
+image, with invalid pixels where an image has none). The Python algorithms take `BANDS` as a text
+such as `3,2,1`: these bands of every image, and all of them if it is empty. Images that go to a
+file take `FORMAT` (GeoTIFF or COG) and `COMPRESS`. Values go to a table (`OUTPUT`), JSON
+(`OUTPUT_JSON`), a report (`OUTPUT_HTML`) and output numbers.
 """
 
 TAIL = """
@@ -50,12 +51,15 @@ TAIL = """
 
 `eoscale:loadintomemory`: an image (`INPUT`, `BANDS`, `EXTENT`) in shared memory, decoded by all
 workers, as a temporary layer (`OUTPUT`). Filters that follow start without reading the file again.
+All that the file says of its pixels comes along, overviews apart.
 
 ## Save image
 <a id="saveimage"></a>
 
 `eoscale:saveimage`: an image (`INPUT`, `BANDS`, `EXTENT`) as a tiled, compressed GeoTIFF or COG
-(`OUTPUT`, `FORMAT`, `COMPRESS`), written with every core.
+(`OUTPUT`, `FORMAT`, `COMPRESS`), written with every core. What a TIFF does not hold of all that the
+image says of its pixels (class names, attribute tables, some colour tables) lies beside it in
+`.aux.xml`; a warning names what is left out.
 
 ## Free memory
 <a id="freememory"></a>

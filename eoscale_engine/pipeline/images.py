@@ -17,7 +17,7 @@ from eoscale_engine.memory.images import Image, Mappings
 from eoscale_engine.pipeline.image_work import Result, copy_image, load_file, statistics_of
 from eoscale_engine.pipeline.runs import Runs
 from eoscale_engine.pipeline.views import view_of, with_georeference
-from eoscale_engine.profile import CRS, Profile, grid_difference, profile_from
+from eoscale_engine.profile import CRS, Profile, grid_difference, grid_reaching, profile_from
 from eoscale_engine.raster_files.alignment import aligned
 from eoscale_engine.raster_files.gdal_profile import BandStatistics
 from eoscale_engine.raster_files.reading import RasterFile, file_signature, open_raster_file
@@ -138,13 +138,24 @@ class PipelineImages:
         else:
             entry.source = replace(entry.source, profile=replace(entry.source.profile, crs=crs))
 
-    def align(self, key: str, first: str, resampling: str) -> str:
+    def align(
+        self,
+        key: str,
+        first: str,
+        resampling: str,
+        *,
+        extent: Optional[tuple[float, float, float, float]] = None,
+    ) -> str:
         """Put a described image on the grid of the first, on the fly; returns the key to use.
 
         ``resampling`` is nearest, bilinear, cubic or average. An image that lies pixel on pixel
-        already stays as it is.
+        already stays as it is. With an ``extent`` (x minimum, y minimum, x maximum, y maximum, in
+        the first one's CRS) the grid goes on as far as that reaches: align the first image to
+        itself with it, then the others to the first. Pixels are invalid where an image has none.
         """
         entry, like = self._entry(key), self.profile(first)
+        if extent is not None:
+            like = grid_reaching(like, extent)
         file = entry.source
         if isinstance(file, Image) or not grid_difference(like, file.profile):
             return key
@@ -162,8 +173,20 @@ class PipelineImages:
             if not os.path.exists(vrt):
                 crs = file.profile.crs
                 aligned(file.path, file.bands, like, resampling, vrt, crs=crs)
-        self._log(f"'{entry.label}' is aligned to the first image ({resampling}).")
-        entry.source = open_raster_file(vrt, label=entry.label)
+        self._log(
+            f"'{entry.label}' is aligned to the first image ({resampling})."
+            if key != first
+            else f"'{entry.label}' is wider for the extent: invalid where it has no pixels."
+        )
+        placed = open_raster_file(vrt, label=entry.label)
+        numbered = [replace(b, number=n) for b, n in zip(placed.profile.bands, file.bands)]
+        entry.source = replace(placed, profile=replace(placed.profile, bands=tuple(numbered)))
+        classes = any(b.color_table or b.categories or b.attributes for b in file.profile.bands)
+        if classes and resampling != "nearest":
+            self._runs.warn(
+                f"'{entry.label}' has classes (a colour table, names or attributes), and they are "
+                f"mixed by {resampling}. Align with nearest to keep them."
+            )
         return key
 
     # ---- images in memory

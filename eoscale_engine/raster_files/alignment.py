@@ -105,7 +105,8 @@ def _warped_text(
         srcNodata=" ".join(nodata), dstNodata=" ".join(nodata), dstAlpha="none" in nodata,
         warpOptions=options,
     )  # fmt: skip
-    describe(warped, file.profile.moved(crs, transform))
+    placed = file.profile.moved(crs, transform)
+    describe(warped, placed if resampling == "nearest" else placed.without_classes())
     tree = gdal.ParseXMLString(warped.GetMetadata("xml:VRT")[0])
     # gdal.Warp takes a box, which cannot say a rotated grid and rounds any other.
     numbers = [repr(number) for number in transform.to_gdal()]

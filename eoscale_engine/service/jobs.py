@@ -101,9 +101,13 @@ def _declared(job: Mapping[str, Any]) -> Declaration:
 
 
 def _describe(context: EOContextManager, job: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Open all inputs, images aligned to the first where asked for; keys by role."""
+    """Open all inputs, images aligned to the first where asked for; keys by role.
+
+    With an extent the first one's grid goes on as far as that reaches, and so do all images.
+    """
     roles: dict[str, list[str]] = {}
-    first = ""
+    first, align = "", job.get("align")
+    extent = tuple(job.get("extent") or ()) or None
     for role, sources in (job.get("inputs") or {}).items():
         roles[role] = []
         for source in sources:
@@ -119,8 +123,8 @@ def _describe(context: EOContextManager, job: Mapping[str, Any]) -> dict[str, li
             )
             if source.get("crs"):
                 context.assign_crs(key, CRS(source["crs"]))
-            if first and job.get("align"):
-                key = context.align(key, first, job["align"])
+            if align and (first or extent):
+                key = context.align(key, first or key, align, extent=extent)
             first = first or key
             roles[role].append(key)
     return roles

@@ -111,7 +111,7 @@ def _grid(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
     yield described(
         QgsProcessingParameterExtent("EXTENT", "Extent", None, True),
         "Only this part is computed, with the same pixels as the crop of the whole result. The "
-        "whole image if not set.",
+        "whole image if not set. It ends where the (first) image ends.",
     )
     cell_size = QgsProcessingParameterNumber(
         "CELL_SIZE",
@@ -131,7 +131,8 @@ def _grid(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
         yield described(
             choice("ALIGN", "Align to the first image", ALIGNMENTS, NO_ALIGNMENT),
             "Bring the other images to the grid of the first one on the fly, by this resampling. "
-            "Images with different grids are refused otherwise.",
+            "Images with different grids are refused otherwise. An extent that reaches beyond the "
+            "first image is used as a whole then: pixels are invalid where an image has none.",
             advanced=True,
         )
 

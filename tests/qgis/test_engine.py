@@ -108,6 +108,18 @@ def test_align_to_the_first(real, image, tmp_path):
     )
 
 
+def test_an_extent_beyond_the_first_image_counts_with_alignment(real, image, tmp_path):
+    whole = QgsRasterLayer(image).extent()
+    x, width = whole.xMinimum(), whole.width()
+    extent = f"{x},{x + 2 * width},{whole.yMinimum()},{whole.yMaximum()} [EPSG:32631]"
+    wanted = {"INPUTS": [image, image], "STATISTIC": "mean", "EXTENT": extent, "OUTPUT": TEMPORARY}
+    assert read_pixels(run("temporalcomposite", **wanted)["OUTPUT"]).shape == (10, 12)
+    made = run("temporalcomposite", **wanted, ALIGN="nearest")["OUTPUT"]
+    np.testing.assert_array_equal(read_pixels(made)[:, :12], read_pixels(image))
+    dataset = gdal.Open(made)
+    assert dataset.GetRasterBand(1).GetMaskBand().ReadAsArray()[:, 12:].max() == 0
+
+
 def test_statistics(real, image, tmp_path):
     html = str(tmp_path / "report.html")
     found = run("rasterstatistics", INPUT=image, OUTPUT="memory:", OUTPUT_HTML=html)
