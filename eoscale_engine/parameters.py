@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import lru_cache
+from numbers import Integral
 from typing import Any, Optional, Union, get_args, get_origin, get_type_hints
 
 from eoscale_engine.errors import InputError
@@ -17,15 +20,19 @@ class Parameter:
     ``kind`` is one of
 
     - ``integer``, ``number``, ``boolean``, ``choice``, ``text``, ``expression`` (text of several
-      lines), ``json``, ``file`` (an existing file, its ending in ``suffix``);
+      lines), ``json`` (text, or the object itself), ``file`` (an existing file, its ending in
+      ``suffix``);
     - ``band``: the number, from 1, of a band of the image in ``role``;
     - ``field``: the name of a field of the polygons in ``role``;
     - ``numbers``: numbers separated by commas; the value is a tuple of floats;
     - ``matrix``: rows of numbers, on lines of their own or separated by semicolons; the value is a
       tuple of rows of equal length;
-    - ``table``: rows of numbers under named ``columns``; the value is a tuple of rows, None in
-      empty cells;
+    - ``table``: rows of numbers under named ``columns``, or all cells one after the other; the
+      value is a tuple of rows, None in empty cells;
     - ``data``: any value that can travel to workers, for declarations that only a procedure uses.
+
+    Numbers may be infinite, written ``inf`` and ``-inf``. NaN is none, save where ``nan`` says so:
+    no pixel compares with it, so that a limit would be ignored without a word.
     """
 
     name: str
@@ -42,17 +49,21 @@ class Parameter:
     role: str = ""
     columns: tuple[str, ...] = ()
     advanced: bool = False
+    nan: bool = False
 
     def checked(self, value: Any, owner: str) -> Any:
         """The value in the parameter's type; an :class:`InputError` where it does not fit."""
-        if self.kind == "data" or (value is None and self.optional):
+        if self.kind == "data":
             return value
+        if self.optional and (value is None or (isinstance(value, str) and not value.strip())):
+            return None
         if value is None:
             raise InputError(f"{owner}: '{self.label}' needs a value.")
         try:
             value = self._typed(value)
-        except (TypeError, ValueError, OverflowError):
-            raise InputError(f"{owner}: '{self.label}' cannot be {value!r}.") from None
+        except (KeyError, TypeError, ValueError, OverflowError):
+            form = f" Write {_FORMS[self.kind]}." if self.kind in _FORMS else ""
+            raise InputError(f"{owner}: '{self.label}' cannot be {value!r}.{form}") from None
         if self.choices and value not in self.choices:
             raise InputError(
                 f"{owner}: '{self.label}' cannot be '{value}'. Use one of: "
@@ -72,43 +83,83 @@ class Parameter:
         if self.kind in ("numbers", "matrix", "table"):
             return self._rows(value)
         if self.kind in ("integer", "band"):
-            number = int(value)
-            # compared as it is: a float would round what is large
-            if not isinstance(value, str) and value != number:
-                raise ValueError
-            return number
-        if self.kind in ("number", "boolean"):
-            return float(value) if self.kind == "number" else bool(value)
+            return _integer(value)
+        if self.kind == "number":
+            return float(value) if self.nan else _number(value)
+        if self.kind == "boolean":
+            return _BOOLEANS[str(value).strip().lower()]
+        if self.kind == "choice":
+            return str(value)
+        if self.kind == "json" and not isinstance(value, str):
+            return json.dumps(value)
         if not isinstance(value, str):
             raise ValueError
         return value
 
     def _rows(self, value: Any) -> Any:
         """Numbers as typed, or as lists from JSON; a ValueError where they are none."""
+        if hasattr(value, "tolist"):
+            value = value.tolist()
         if self.kind == "numbers":
-            items = value.replace(";", ",").split(",") if isinstance(value, str) else value
-            found = [_cell(item) for item in items if str(item).strip()]
-            return tuple(found)
-        if isinstance(value, str):
-            lines = value.replace("\n", ";").split(";")
-            value = [line.replace(",", " ").split() for line in lines if line.strip()]
-        value = list(value)
+            several = value.replace(";", ",").split(",") if isinstance(value, str) else value
+            items = several if isinstance(several, (list, tuple)) else [several]
+            return tuple(_number(item) for item in items if str(item).strip())
+        rows = self._lines(value) if isinstance(value, str) else list(value)
         width = len(self.columns)
-        if width and value and not isinstance(value[0], (list, tuple)):
+        if width and rows and not isinstance(rows[0], (list, tuple)):
             # Processing gives the cells of a table one after the other
-            value = [value[start : start + width] for start in range(0, len(value), width)]
-        empty = (None, "") if self.kind == "table" else ()
-        rows = tuple(tuple(None if cell in empty else _cell(cell) for cell in row) for row in value)
-        if any(len(row) != (width or len(rows[0])) for row in rows):
+            rows = [rows[start : start + width] for start in range(0, len(rows), width)]
+        typed = tuple(tuple(map(self._cell, row)) for row in rows)
+        if any(len(row) != (width or len(typed[0])) for row in typed):
             raise ValueError
-        return rows
+        return typed
+
+    def _lines(self, text: str) -> list[Any]:
+        """The rows of a text; of a table on one line the cells, which may be those of many rows."""
+        lines = [line for line in text.replace("\n", ";").split(";") if line.strip()]
+        if not self.columns:
+            return [line.replace(",", " ").split() for line in lines]
+        rows = [line.split(",") if "," in line else line.split() for line in lines]
+        return rows[0] if len(rows) == 1 else rows
+
+    def _cell(self, value: Any) -> Optional[float]:
+        empty = value is None or str(value).strip() == ""
+        return None if empty and self.kind == "table" else _number(value)
 
 
-def _cell(value: Any) -> float:
+_FORMS = {
+    "integer": "a whole number",
+    "number": "a number with a decimal point, such as 0.5",
+    "boolean": "true or false",
+    "band": "the number of a band, from 1",
+    "numbers": "numbers separated by commas",
+    "matrix": "rows of as many numbers each, separated by semicolons: 1 2 1; 2 4 2",
+    "table": "rows of numbers, cells separated by commas and rows by semicolons",
+}
+"""How the values of a kind are written."""
+
+_BOOLEANS = {
+    "true": True, "yes": True, "1": True, "1.0": True,
+    "false": False, "no": False, "0": False, "0.0": False, "": False,
+}  # fmt: skip
+
+
+def _number(value: Any) -> float:
     number = float(value)
     if number != number:
         raise ValueError
     return number
+
+
+def _integer(value: Any) -> int:
+    """Exact, however large."""
+    with suppress(ValueError):
+        if isinstance(value, (str, Integral)):
+            return int(value)
+    number = float(value)
+    if number != int(number):
+        raise ValueError
+    return int(number)
 
 
 def parameter(
@@ -125,6 +176,7 @@ def parameter(
     role: str = "INPUT",
     columns: Sequence[str] = (),
     advanced: bool = False,
+    nan: bool = False,
 ) -> Any:
     """A field of a declaration. Its type is the annotation's; ``kind`` refines it.
 
@@ -134,6 +186,7 @@ def parameter(
         "help": help, "label": label, "minimum": minimum, "maximum": maximum,
         "choices": tuple(choices), "unit": unit, "kind": kind, "suffix": suffix,
         "role": role, "columns": tuple(columns), "advanced": advanced,
+        "nan": nan,
     }  # fmt: skip
     return field(default=default, metadata=metadata)
 

@@ -96,7 +96,7 @@ def _drawn_grid(
             f"{name} has no extent and no pixels of its own. Set an extent (EXTENT) and the "
             "advanced parameter 'Cell size' (CELL_SIZE)."
         )
-    if not cell_size:
+    if not cell_size or not math.isfinite(cell_size):
         units = QgsUnitTypes.toString(layer.crs().mapUnits())
         raise InputError(
             f"{name} has no pixels of its own: its server draws them at any scale. Set the "

@@ -121,6 +121,7 @@ class ImageComparison(Procedure):
     peak: Optional[float] = parameter(
         None,
         minimum=0,
+        maximum=1e30,
         help="Range of the values, for PSNR and SSIM; the reference's own if not set",
     )
     ssim: bool = parameter(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import os
 import queue
 import signal
@@ -137,13 +136,8 @@ class EngineProcess:
                     self._refuse(inbox.get())
 
     def _send_job(self, identity: int, job: Mapping[str, Any]) -> None:
-        # JSON has no NaN and no infinity: as text, a parameter reads them as the numbers again
-        parameters = {
-            name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in (job.get("parameters") or {}).items()
-        }
         try:
-            self._sender.send({"run": identity, "job": {**job, "parameters": parameters}})
+            self._sender.send({"run": identity, "job": job})
         except (TypeError, ValueError, RecursionError) as error:
             raise InputError(f"The job cannot be sent to the engine: {error}.") from None
 

@@ -1,5 +1,8 @@
 """JSON lines over pipes: one message a line, in UTF-8.
 
+Parameters may be infinite or NaN, for which JSON has no words: Python's own ``Infinity``,
+``-Infinity`` and ``NaN`` stand for them. Results are strict JSON.
+
 The client sends ``{"start": ...}`` first, then ``{"run": id, "job": ...}``, ``{"cancel": id}`` and
 ``{"release": [names]}``; it ends the engine by closing the pipe. The engine answers
 ``{"ready": ...}`` and, for a job, ``{"id": id, ...}`` with ``progress``, ``log``, ``result`` or
@@ -37,7 +40,7 @@ class Sender:
 
     def send(self, message: dict[str, Any]) -> bool:
         """Send one message; False where the other side is gone."""
-        line = json.dumps(message, allow_nan=False).encode() + b"\n"
+        line = json.dumps(message).encode() + b"\n"
         with self._lock:
             try:
                 self._pipe.write(line)

@@ -39,7 +39,7 @@ from eoscale_qgis.algorithms.inputs import (
     sources_of,
 )
 from eoscale_qgis.algorithms.outcome import Destinations, deliver_summary, facts_of, present_table
-from eoscale_qgis.algorithms.parameters import values_of, with_chosen_texts
+from eoscale_qgis.algorithms.parameters import finite, values_of, with_chosen_texts
 from eoscale_qgis.algorithms.recipe import (
     Recipe,
     check_parameters,
@@ -123,12 +123,14 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         self, parameters: dict[str, Any], context: QgsProcessingContext
     ) -> tuple[bool, str]:
         values = with_chosen_texts(self, parameters)
-        ok, message = super().checkParameterValues(values, context)
-        if not ok:
-            return ok, message
         try:
+            # first: it says what is wrong, where QGIS says "Incorrect parameter value" alone
             recipe, fields = self._recipe, self._field_values(values, context)
             check_parameters(recipe, fields)
+            checked = {**values, **finite(recipe, fields)}
+            ok, message = super().checkParameterValues(checked, context)
+            if not ok:
+                return ok, message
             layers = layers_of(self, recipe, values, context)
             polygons = polygons_of(self, recipe, values, fields, context)
             check_roles(recipe, layers, polygons)
@@ -143,7 +145,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
     def _field_values(
         self, values: Mapping[str, Any], context: QgsProcessingContext
     ) -> dict[str, Any]:
-        fields = values_of(self, self._recipe.parameters, values, context)
+        fields = values_of(self, self._recipe, values, context)
         for name in self._recipe.switches:
             fields[name] = bool(asked_path(values.get(name.upper())))
         return fields

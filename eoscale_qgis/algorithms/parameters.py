@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, Optional
 
 from qgis.core import (
@@ -18,9 +18,11 @@ from qgis.core import (
     QgsProcessingParameterMatrix,
     QgsProcessingParameterNumber,
     QgsProcessingParameterString,
+    QgsProperty,
 )
 
 from eoscale_engine.parameters import Parameter, as_text
+from eoscale_qgis.algorithms.recipe import Recipe
 
 ADVANCED = QgsProcessingParameterDefinition.Flag.FlagAdvanced
 
@@ -112,45 +114,39 @@ def with_chosen_texts(
     return values
 
 
-def _integer(
-    algorithm: QgsProcessingAlgorithm,
-    parameters: dict[str, Any],
-    name: str,
-    context: QgsProcessingContext,
-) -> int:
-    """A whole number of any size: QGIS's own have 32 bits."""
-    try:
-        return int(str(parameters[name]))
-    except (KeyError, ValueError):  # not given, a variable of a model, an expression
-        return int(algorithm.parameterAsInt(parameters, name, context))
-
-
 def values_of(
     algorithm: QgsProcessingAlgorithm,
-    items: Sequence[Parameter],
+    recipe: Recipe,
     parameters: Mapping[str, Any],
     context: QgsProcessingContext,
 ) -> dict[str, Any]:
-    """The declaration's field values, from the values of a run."""
+    """The declaration's field values, from the values of a run.
+
+    The declaration itself reads numbers, as it does in Python: QGIS's own way takes what it cannot
+    read for 0, cuts fractions off integers, and takes the default where they are too large.
+    """
     read = {
-        "integer": partial(_integer, algorithm),
-        "number": algorithm.parameterAsDouble,
-        "boolean": algorithm.parameterAsBool,
-        "choice": algorithm.parameterAsEnumString,
         "file": algorithm.parameterAsFile,
-        "band": algorithm.parameterAsInt,
-        "table": algorithm.parameterAsMatrix,
+        "field": algorithm.parameterAsString,
+        "text": algorithm.parameterAsString,
+        "expression": algorithm.parameterAsString,
     }
     values = {}
-    for item in items:
+    for item in recipe.parameters:
         name = item.name.upper()
-        # QGIS reads a value that was not given as 0 or "", which may mean something else.
-        given = parameters.get(name, item.default)
-        if given is None or (item.optional and given == ""):
-            values[item.name] = None if item.optional else item.default
-        else:
-            reader = read.get(item.kind, algorithm.parameterAsString)
-            is_list = item.kind in ("numbers", "matrix") and isinstance(given, (list, tuple))
-            # QGIS reads a list as the text ""
-            values[item.name] = list(given) if is_list else reader(parameters, name, context)
+        given = parameters.get(name)
+        if isinstance(given, QgsProperty):
+            given = given.value(context.expressionContext())[0]
+        if given is not None and item.kind in read:
+            given = read[item.kind](parameters, name, context)
+        values[item.name] = item.checked(item.default if given is None else given, recipe.label)
     return values
+
+
+def finite(recipe: Recipe, fields: Mapping[str, Any]) -> dict[str, float]:
+    """What QGIS may check in place of infinite numbers, which it takes for none in any range."""
+    return {
+        item.name.upper(): item.minimum or 0.0
+        for item in recipe.parameters
+        if item.kind == "number" and fields[item.name] in (math.inf, -math.inf)
+    }

@@ -383,9 +383,8 @@ def test_a_parameter_may_be_no_finite_number(
 def test_what_json_cannot_say_is_refused_and_leaves_nothing(
     client: EngineClient, image: str
 ) -> None:
-    for value in (object(), [float("nan")]):
-        with pytest.raises(InputError, match="cannot be sent"):
-            client.run(job("rasterstatistics", image, percentiles=value))
+    with pytest.raises(InputError, match="cannot be sent"):
+        client.run(job("rasterstatistics", image, percentiles=object()))
     assert client._engine is not None and not client._engine._inboxes
 
 

@@ -58,6 +58,31 @@ def test_a_choice_by_its_number(qgis_process, image, tmp_path):
     np.testing.assert_array_equal(*map(pixels_of, targets))
 
 
+@pytest.mark.parametrize("table", ["-inf,100,1,100,inf,2", "-inf, 100, 1; 100, inf, 2"])
+def test_infinite_ends_in_a_table(qgis_process, image, tmp_path, table):
+    target = tmp_path / "classes.tif"
+    qgis_process.run("reclassify", INPUT=image, BANDS=1, TABLE=table, OUTPUT=target)
+    pixels = pixels_of(image)[0]
+    expected = np.where(pixels < 100, 1, 2)
+    valid = pixels != -9999
+    np.testing.assert_array_equal(pixels_of(target)[valid], expected[valid])
+
+
+def test_infinite_numbers(qgis_process, image, tmp_path):
+    target = tmp_path / "masked.tif"
+    asked = {"RULE": "range", "MINIMUM": "-inf", "MAXIMUM": 99, "OUTPUT": target}
+    qgis_process.run("maskimage", INPUT=image, MASK=image, BANDS=1, **asked)
+    kept = pixels_of(target)[pixels_of(image)[0] >= 99.5]
+    assert (kept >= 99.5).all()
+    assert (pixels_of(target)[pixels_of(image)[0] <= 99] == -9999).all()
+
+
+def test_a_number_that_is_none(qgis_process, image, tmp_path):
+    done = qgis_process.run("gaussian", INPUT=image, SIGMA="2,5", OUTPUT="a.tif", check=False)
+    assert done.returncode != 0
+    assert "'Sigma' cannot be '2,5'. Write a number with a decimal point" in done.stderr
+
+
 def test_statistics_as_numbers_and_files(qgis_process, image, tmp_path):
     found = qgis_process.results(
         "rasterstatistics",

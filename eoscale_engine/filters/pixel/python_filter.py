@@ -60,8 +60,9 @@ class PythonFilter(ImageFilter):
         SAME, choices=(SAME, *DTYPES), label="Output data type", help="Of the resulting pixels"
     )
     output_nodata: Optional[float] = parameter(
-        None, label="Output nodata", help="Empty: the first image's, where the type can hold it"
-    )
+        None, label="Output nodata", nan=True,
+        help="Empty: the first image's, where the type can hold it; nan is possible too",
+    )  # fmt: skip
     by_tiles: bool = parameter(
         False, advanced=True, label="Whole tiles",
         help="Call the function on whole tiles of some megabytes instead of small blocks: for "

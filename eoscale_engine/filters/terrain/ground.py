@@ -111,6 +111,7 @@ def pixel_spacing_parameter() -> Any:
     return parameter(
         None,
         minimum=1e-12,
+        maximum=1e12,
         unit="map units",
         label="Pixel spacing",
         help="Distance between neighbouring pixels, in place of that of the geotransform. In "
