@@ -20,6 +20,7 @@ class EoscalePlugin:
         self._iface = iface
         self.provider: Optional[EoscaleProvider] = None
         self._options: Any = None
+        self._permanent: Any = None
 
     def initProcessing(self) -> None:
         """Offer the algorithms; all that ``qgis_process`` calls."""
@@ -30,18 +31,21 @@ class EoscalePlugin:
         self.provider.results.adopt(kept.taken())
 
     def initGui(self) -> None:
-        """Offer the algorithms and the options page."""
+        """Offer the algorithms, the options page, and *Make permanent* for what is in memory."""
         from eoscale_qgis.gui.options import OptionsFactory
+        from eoscale_qgis.gui.permanent import MakePermanent
 
         self.initProcessing()
         self._options = OptionsFactory(self.provider.results)
         self._iface.registerOptionsWidgetFactory(self._options)
+        self._permanent = MakePermanent(self._iface, self.provider.results)
 
     def unload(self) -> None:
         """Take everything back, but for results in memory that the user wants to keep."""
         if self._options is not None:
             self._iface.unregisterOptionsWidgetFactory(self._options)
-            self._options = None
+            self._permanent.unload()
+            self._options = self._permanent = None
         if self.provider is not None:
             if self._keeps_results():
                 kept.leave(self.provider.results)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from osgeo import gdal, osr
-from qgis.core import QgsProcessingFeedback
+from qgis.core import QgsLayerTreeModel, QgsProcessingFeedback, QgsProject
+from qgis.gui import QgsLayerTreeView, QgsMessageBar
 from qgis.PyQt.QtCore import QCoreApplication, QEvent
 
 
@@ -47,3 +50,42 @@ class Feedback(QgsProcessingFeedback):
 
     def pushWarning(self, text):
         self.warnings.append(text)
+
+
+def wait_for(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        QCoreApplication.processEvents()
+        time.sleep(0.01)
+    assert condition()
+
+
+class Iface:
+    """What the plugin asks of QGIS's window."""
+
+    def __init__(self):
+        self.factories, self.actions = [], []
+        self._tree, self._bar = QgsLayerTreeView(), QgsMessageBar()
+        model = QgsLayerTreeModel(QgsProject.instance().layerTreeRoot(), self._tree)
+        self._tree.setModel(model)
+
+    def layerTreeView(self):
+        return self._tree
+
+    def addCustomActionForLayerType(self, action, menu, kind, all_layers):
+        self.actions.append(action)
+
+    def removeCustomActionForLayerType(self, action):
+        self.actions.remove(action)
+
+    def messageBar(self):
+        return self._bar
+
+    def mainWindow(self):
+        return None
+
+    def registerOptionsWidgetFactory(self, factory):
+        self.factories.append(factory)
+
+    def unregisterOptionsWidgetFactory(self, factory):
+        self.factories.remove(factory)

@@ -30,7 +30,7 @@ import eoscale_qgis
 from eoscale_qgis import kept
 from eoscale_qgis.about import metadata
 from eoscale_qgis.settings import Settings
-from tests.qgis.helpers import read_pixels, settle
+from tests.qgis.helpers import Iface, read_pixels, settle, wait_for
 
 
 def test_settings_come_back(qgis_app):
@@ -51,22 +51,6 @@ def test_metadata_is_found():
     assert metadata("hasProcessingProvider") == "yes"
     assert metadata("qgisMinimumVersion") == "3.22"
     assert metadata("no such key") == ""
-
-
-class Iface:
-    """What the plugin asks of QGIS's window."""
-
-    def __init__(self):
-        self.factories = []
-
-    def mainWindow(self):
-        return None
-
-    def registerOptionsWidgetFactory(self, factory):
-        self.factories.append(factory)
-
-    def unregisterOptionsWidgetFactory(self, factory):
-        self.factories.remove(factory)
 
 
 def test_loading_and_unloading(qgis_app, qgis_processing):
@@ -260,14 +244,6 @@ def dialog(provider, image, qgis_iface):
     if not sip.isdeleted(dialog):
         dialog.close()
     settle()
-
-
-def wait_for(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        QCoreApplication.processEvents()
-        time.sleep(0.01)
-    assert condition()
 
 
 def test_a_dialog_from_its_form_to_the_layer_in_memory(dialog, provider, engines, image):
