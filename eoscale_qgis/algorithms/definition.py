@@ -50,6 +50,30 @@ TABLES = {
 """Label, type and help of the first table, by what its rows are on a map."""
 
 
+class _MadeInModels:
+    """A destination that its algorithm may skip by default; a model that declares it does not.
+
+    QGIS takes a copy of the algorithm's parameter as the model's.
+    """
+
+    def clone(self) -> QgsProcessingParameterDefinition:
+        copy = super().clone()  # type: ignore[misc]
+        copy.setCreateByDefault(True)
+        return copy
+
+
+class RasterDestination(_MadeInModels, QgsProcessingParameterRasterDestination):
+    """An image."""
+
+
+class TableDestination(_MadeInModels, QgsProcessingParameterFeatureSink):
+    """A table."""
+
+
+class FileDestination(_MadeInModels, QgsProcessingParameterFileDestination):
+    """A report, or another file."""
+
+
 def table_label(recipe: Recipe) -> str:
     """What the parameter of the first table is called, and its layer where nobody names it."""
     return TABLES[recipe.table_geometry][0]
@@ -140,7 +164,7 @@ def _grid(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
 def _images_out(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
     for output in recipe.outputs:
         yield described(
-            QgsProcessingParameterRasterDestination(
+            RasterDestination(
                 output.name, output.label, None, output.optional, not recipe.values_first
             ),
             TARGETS[recipe.target],
@@ -165,21 +189,15 @@ def _values_out(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
         return
     label, kind, text = TABLES[recipe.table_geometry]
     yield described(
-        QgsProcessingParameterFeatureSink(
-            recipe.table, label, kind, None, True, recipe.values_first
-        ),
+        TableDestination(recipe.table, label, kind, None, True, recipe.values_first),
         text,
     )
     yield described(
-        QgsProcessingParameterFileDestination(
-            "OUTPUT_JSON", "JSON file", "JSON files (*.json)", None, True, False
-        ),
+        FileDestination("OUTPUT_JSON", "JSON file", "JSON files (*.json)", None, True, False),
         "All values as JSON, for other programs.",
     )
     yield described(
-        QgsProcessingParameterFileDestination(
-            "OUTPUT_HTML", f"{recipe.label} report", "HTML files (*.html)", None, True
-        ),
+        FileDestination("OUTPUT_HTML", f"{recipe.label} report", "HTML files (*.html)", None, True),
         "A page with tables and plots for the web browser. The results viewer lists it.",
     )
 

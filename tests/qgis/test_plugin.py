@@ -18,11 +18,12 @@ import pytest
 from qgis.core import (
     QgsApplication,
     QgsLayerTreeModel,
+    QgsProcessingContext,
     QgsProject,
     QgsRasterLayer,
     QgsSettings,
 )
-from qgis.gui import QgsOptionsWidgetFactory
+from qgis.gui import QgsGui, QgsOptionsWidgetFactory, QgsProcessingGui
 from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QCoreApplication, QTimer
 
@@ -277,3 +278,20 @@ def test_a_dialog_that_is_cancelled(dialog, provider, engines, image):
     assert time.monotonic() - began < 5
     assert not QgsProject.instance().mapLayers()
     assert len(provider.results) == 0
+
+
+def test_optional_images_of_a_dialog_start_empty(provider, image, qgis_iface):
+    """QGIS fills a mandatory layer with the active one, an optional one with none."""
+    QgsProject.instance().addMapLayer(QgsRasterLayer(image, "image"))
+    context = QgsProcessingContext()
+    context.setProject(QgsProject.instance())
+    kinds = QgsGui.processingGuiRegistry()
+    for algorithm in provider.algorithms():
+        for item in algorithm.parameterDefinitions():
+            if item.type() == "raster" and item.flags() & item.Flag.FlagOptional:
+                wrapper = kinds.createParameterWidgetWrapper(
+                    item, QgsProcessingGui.WidgetType.Standard
+                )
+                widget = wrapper.createWrappedWidget(context)
+                assert wrapper.parameterValue() is None, (algorithm.name(), item.name())
+                widget.deleteLater()

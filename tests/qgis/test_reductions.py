@@ -269,6 +269,28 @@ def test_a_number_is_part_of_the_next_expression(real, image):
     np.testing.assert_array_equal(read_pixels(made), pixels - pixels.mean(dtype=float))
 
 
+@pytest.mark.parametrize("name", ["OUTPUT", "OUTPUT_TABLE", "OUTPUT_JSON"])
+def test_a_model_makes_what_it_declares(provider, name):
+    """Even where the algorithm by itself skips it unless asked."""
+    model = QgsProcessingModelAlgorithm("otsu", "tests")
+    model.addModelParameter(
+        QgsProcessingParameterRasterLayer("INPUT"), QgsProcessingModelParameter("INPUT")
+    )
+    output = QgsProcessingModelOutput("final", "final")
+    output.setChildId("otsu")
+    output.setChildOutputName(name)
+    step = child("otsu", "otsu", INPUT=INPUT)
+    step.setModelOutputs({"final": output})
+    model.addChildAlgorithm(step)
+    model.updateDestinationParameters()
+    model.initAlgorithm()
+    for made in (model, model.create()):
+        (definition,) = made.destinationParameterDefinitions()
+        assert definition.createByDefault()
+    alone = provider.algorithm("otsu").parameterDefinition(name)
+    assert alone.createByDefault() == (name == "OUTPUT_TABLE")
+
+
 def test_a_number_is_the_next_parameter(real, image):
     made = run_model(
         image,
