@@ -363,6 +363,12 @@ class Declaration(ABC):
         """How inputs are taken that can be taken otherwise: sentences for the log, told once."""
         return ()
 
+    def named_bands(self, role: str) -> tuple[int, ...]:
+        """The numbers of bands that parameters name in the image of a role."""
+        bands = [i for i in self.parameters() if i.kind == "band" and i.role == role]
+        numbers = (getattr(self, item.name) for item in bands)
+        return tuple(number for number in numbers if number is not None)
+
     @property
     def differing(self) -> tuple[str, ...]:
         """Roles whose images (their chosen bands) must be different ones to say anything."""

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional, Union
 
@@ -21,6 +21,7 @@ from eoscale_engine.profile import CRS, Profile, grid_difference, grid_reaching,
 from eoscale_engine.raster_files.alignment import aligned
 from eoscale_engine.raster_files.gdal_profile import BandStatistics
 from eoscale_engine.raster_files.reading import RasterFile, file_signature, open_raster_file
+from eoscale_engine.raster_files.transparency import doubt_of_alpha
 from eoscale_engine.tile_work.block_reading import Source
 
 _ALIGNING = threading.Lock()
@@ -81,16 +82,21 @@ class PipelineImages:
         *,
         label: str = "",
         keep_alpha: bool = False,
+        named: Collection[int] = (),
     ) -> str:
         """Open a raster file without reading its pixels; work on it then reads what it needs.
 
-        With ``keep_alpha`` an alpha band is one like any other, as for a copy of the image.
+        An alpha band is one like any other with ``keep_alpha``, as for a copy of the image, and
+        where it is among the ``bands`` or those that parameters have ``named``.
         """
         path = str(raster_path)
         chosen = tuple(bands) if bands else None
-        file = open_raster_file(path, chosen, label=label, keep_alpha=keep_alpha)
+        file = open_raster_file(path, chosen, label=label, keep_alpha=keep_alpha, named=named)
         for remark in file.remarks:
             self._runs.warn(f"GDAL says of '{label or path}': {remark.strip()}")
+        doubt = doubt_of_alpha(file, label or path)
+        if doubt:
+            self._runs.warn(doubt)
         return self._add(Entry(file, label or path))
 
     def load(self, key: str, *, reserve: int = 0, decode: bool = True) -> bool:

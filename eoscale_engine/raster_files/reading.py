@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -228,6 +228,7 @@ def open_raster_file(
     *,
     label: str = "",
     keep_alpha: bool = False,
+    named: Collection[int] = (),
 ) -> RasterFile:
     """Check and describe an image that GDAL reads.
 
@@ -239,6 +240,8 @@ def open_raster_file(
         Numbers from 1; all but alpha where None (an image of alpha alone keeps it).
     keep_alpha : bool
         Whether an alpha band is one like any other, and says nothing of validity.
+    named : collection of int
+        Bands that parameters name: an alpha band that is chosen or named is one like any other.
     label : str
         What the user calls the image, for messages.
 
@@ -255,7 +258,9 @@ def open_raster_file(
     signature = file_signature(path)
     files = [state[0] for state in signature or ()] or (dataset.GetFileList() or [])[:1]
     check_whole(name, dataset, files)
-    alpha = 0 if keep_alpha else _alpha_band(dataset)
+    alpha = _alpha_band(dataset)
+    if keep_alpha or alpha in (*(bands or ()), *named):
+        alpha = 0
     everything = range(1, dataset.RasterCount + 1)
     chosen = tuple(bands or [n for n in everything if n != alpha] or everything)
     for number in chosen:

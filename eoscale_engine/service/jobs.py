@@ -58,7 +58,7 @@ def run_job(
     with EOContextManager(
         resources=resources, observer=observer, tile_pixels=tile_pixels
     ) as context:
-        roles = _describe(context, job)
+        roles = _describe(context, job, declaration)
         _check_targets(job, wanted)
         vectors = {item.role for item in declaration.inputs if item.polygons}
         keys = [key for role, listed in roles.items() if role not in vectors for key in listed]
@@ -100,7 +100,9 @@ def _declared(job: Mapping[str, Any]) -> Declaration:
     return kind(**job.get("parameters", {}))
 
 
-def _describe(context: EOContextManager, job: Mapping[str, Any]) -> dict[str, list[str]]:
+def _describe(
+    context: EOContextManager, job: Mapping[str, Any], declaration: Declaration
+) -> dict[str, list[str]]:
     """Open all inputs, images aligned to the first where asked for; keys by role.
 
     With an extent the first one's grid goes on as far as that reaches, and so do all images.
@@ -116,11 +118,12 @@ def _describe(context: EOContextManager, job: Mapping[str, Any]) -> dict[str, li
                 continue
             path, bands = source["path"], source.get("bands") or None
             # a copy of a whole image has its transparency too; a rendered one's says what is there
-            whole = job["declaration"] == Copy.name and bands is None
+            whole = isinstance(declaration, Copy) and bands is None
             label = source.get("label") or path
             key = context.describe(
-                path, bands, label=label, keep_alpha=whole and not source.get("rendered")
-            )
+                path, bands, label=label, keep_alpha=whole and not source.get("rendered"),
+                named=() if source.get("rendered") else declaration.named_bands(role),
+            )  # fmt: skip
             if source.get("crs"):
                 context.assign_crs(key, CRS(source["crs"]))
             if align and (first or extent):

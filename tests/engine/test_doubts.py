@@ -223,6 +223,78 @@ def test_one_file_twice_is_one_image(tmp_path: Path) -> None:
         context.check(CrossTabulation(), [keys[0], other])
 
 
+# ---------------------------------------------------------------- an alpha that is none
+
+
+def write_rgba(path: Path, fourth: np.ndarray) -> str:
+    """Four bands of bytes, of which GDAL takes the last for alpha."""
+    dataset = gdal.GetDriverByName("GTiff").Create(
+        str(path), *fourth.shape[::-1], 4, options=["TILED=YES", "COMPRESS=DEFLATE"]
+    )
+    for number in (1, 2, 3):
+        dataset.GetRasterBand(number).WriteArray(np.full(fourth.shape, 40 * number, "uint8"))
+    dataset.GetRasterBand(4).WriteArray(fourth)
+    assert dataset.GetRasterBand(4).GetColorInterpretation() == gdal.GCI_AlphaBand
+    del dataset
+    return str(path)
+
+
+NEAR_INFRARED = np.random.default_rng(7).normal(130, 30, (300, 400)).clip(0, 255).astype("uint8")
+
+
+def transparencies() -> dict[str, np.ndarray]:
+    """What real alpha bands are like."""
+    row, col = np.mgrid[:300, :400]
+    clear = np.full((300, 400), 255, "uint8")
+    half = np.where(col > 150, 255, 0).astype("uint8")
+    soft = np.clip(255 - 2 * np.hypot(row - 150, col - 200) + 200, 0, 255).astype("uint8")
+    return {"opaque": clear, "half": half, "hidden": clear * 0, "pale": clear // 2, "soft": soft}
+
+
+def test_an_alpha_band_of_data_is_told(tmp_path: Path) -> None:
+    path = write_rgba(tmp_path / "rgbn.tif", NEAR_INFRARED)
+    with EOContextManager(inline=True) as context:
+        with pytest.warns(InputWarning, match=r"band 4 is marked as .*-colorinterp_4 undefined"):
+            context.open_raster(path)
+        # told once; and not where the band is chosen, as one of data then
+        context.open_raster(path)
+        key = context.open_raster(path, bands=[1, 2, 3, 4])
+        assert context.profile(key).count == 4
+        np.testing.assert_array_equal(context.get_array(key)[3], NEAR_INFRARED)
+
+
+@pytest.mark.parametrize("kind", transparencies())
+def test_real_alpha_bands_are_no_doubt(kind: str, tmp_path: Path) -> None:
+    path = write_rgba(tmp_path / "rgba.tif", transparencies()[kind])
+    with EOContextManager(inline=True) as context:
+        assert context.profile(context.describe(path)).count == 3
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"index": "ndvi", "red": 1, "nir": 4},
+        {"index": "ndvi", "sensor": "blue green red nir"},
+    ],
+)
+def test_a_parameter_that_names_the_alpha_band_gets_its_data(
+    parameters: dict[str, Any], tmp_path: Path
+) -> None:
+    path, made = write_rgba(tmp_path / "rgbn.tif", NEAR_INFRARED), str(tmp_path / "ndvi.tif")
+    job = {
+        "declaration": "spectralindex", "parameters": parameters,
+        "inputs": {"INPUT": [{"path": path}]},
+        "outputs": {"OUTPUT": {"path": made, "keep": "file"}},
+    }  # fmt: skip
+    with EOContextManager(inline=True) as context:
+        resources = context._runs.resources
+        assert resources is not None
+        run_job(resources, job, Observer())
+    red, nir = (40.0 if "red" in parameters else 120.0), NEAR_INFRARED.astype(float)
+    found = gdal.Open(made).ReadAsArray()
+    np.testing.assert_allclose(found, (nir - red) / (nir + red), rtol=1e-6)
+
+
 # ---------------------------------------------------------------- control points alone
 
 

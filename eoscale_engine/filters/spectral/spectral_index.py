@@ -174,6 +174,12 @@ class SpectralIndex(ImageFilter):
         """Where a formula has no finite value."""
         return True
 
+    def named_bands(self, role: str) -> tuple[int, ...]:
+        """Those that the index needs of the image, as far as no band's name says which they are."""
+        bands = self._bands(())
+        needed = INDICES[self.index].roles(_IMAGES[role])
+        return tuple(bands[name] for name in needed if name in bands)
+
     @property
     def differing(self) -> tuple[str, ...]:
         """Nothing changes from a date to itself."""
