@@ -270,7 +270,7 @@ def test_a_number_is_part_of_the_next_expression(real, image):
 
 
 @pytest.mark.parametrize("name", ["OUTPUT", "OUTPUT_TABLE", "OUTPUT_JSON"])
-def test_a_model_makes_what_it_declares(provider, name):
+def test_a_model_makes_what_it_declares(real, name):
     """Even where the algorithm by itself skips it unless asked."""
     model = QgsProcessingModelAlgorithm("otsu", "tests")
     model.addModelParameter(
@@ -287,7 +287,7 @@ def test_a_model_makes_what_it_declares(provider, name):
     for made in (model, model.create()):
         (definition,) = made.destinationParameterDefinitions()
         assert definition.createByDefault()
-    alone = provider.algorithm("otsu").parameterDefinition(name)
+    alone = real.algorithm("otsu").parameterDefinition(name)
     assert alone.createByDefault() == (name == "OUTPUT_TABLE")
 
 
