@@ -75,7 +75,9 @@ INDICES_HEAD = """# Spectral indices
 <!-- Made from the formulas by `python scripts/reference.py`; do not edit. -->
 
 What [Spectral index](algorithms.md#spectralindex) computes. Names in formulas are the roles of
-bands; `after_` is the image of the second date.
+bands; `after_` is the image of the second date. Reflectance is *needed* where a formula has
+constants; *its unit* says that the result has a unit which follows the bands', as in a difference.
+All others are ratios, the same in any unit, but not with another offset.
 
 """
 

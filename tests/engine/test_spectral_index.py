@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import sqrt, tanh
 from pathlib import Path
@@ -23,6 +24,7 @@ from eoscale_engine.filters.spectral.sensors import (
     ROLES,
     SENSORS,
     named_bands,
+    named_sensor,
     sensor_table,
 )
 from eoscale_engine.filters.spectral.spectral_formulas import AFTER, INDICES, reference_table
@@ -261,9 +263,76 @@ def test_what_the_constants_change() -> None:
 def test_whether_an_index_needs_reflectance() -> None:
     needing = {"evi", "savi", "gemi", "bai", "wi2015", "mirbi", "ebbi", "nli", "bais2"}
     free = {"ndvi", "dvi", "kndvi", "aweinsh", "s2rep", "rdnbr", "tgi", "ari", "ibi", "veg"}
-    assert {index for index in needing | free if INDICES[index].needs_reflectance} == needing
-    assert INDICES["dvi"].doubling == pytest.approx(2)
-    assert INDICES["ari"].doubling == pytest.approx(0.5)
+    assert {i for i in needing | free if INDICES[i].doubling() is None} == needing
+    assert INDICES["dvi"].doubling() == 2
+    assert INDICES["ari"].doubling() == 0.5
+    # constants that a user changes count: b of the soil line, and L, without which SAVI is NDVI
+    assert SpectralIndex(index="pvi", soil_intercept=0.1)._doubling is None
+    assert SpectralIndex(index="pvi")._doubling == 2
+    assert SpectralIndex(index="savi", soil_factor=0)._doubling == 1
+
+
+def told(declaration: SpectralIndex, *profiles: Profile) -> Sequence[str]:
+    """Doubts about images that are not refused."""
+    inputs = {role: [item] for role, item in zip(("INPUT", "AFTER"), profiles)}
+    declaration.check(inputs)
+    return declaration.doubts(inputs)
+
+
+@pytest.mark.parametrize("index", INDICES)
+@pytest.mark.parametrize("constants", [{}, {"soil_slope": 1.2, "soil_intercept": 0.1}])
+def test_an_index_that_is_no_ratio_says_so_on_raw_numbers(
+    index: str, constants: dict[str, float]
+) -> None:
+    roles = [role for role in ROLES if role != "thermal"]
+    bands = {role: place for place, role in enumerate([*roles, "thermal"], 1)}
+    declared = SpectralIndex(index=index, sensor=NONE, **bands, **constants)
+    # the published unit, and the numbers that are stored: thermal bands keep theirs
+    values = np.sort(np.random.default_rng(3).uniform(0.1, 0.5, (2, len(bands), 9)), axis=1)
+    stored = np.append(np.full(len(roles), 1e4), 1.0)[:, None]
+    published = apply(declared, *map(block, values))[0]
+    raw = apply(declared, *(block(pixels * stored) for pixels in values))[0]
+    same = np.allclose(published, raw, rtol=1e-6)
+
+    plain = Profile(9, 1, "uint16", (Band(),) * len(bands))
+    try:
+        said = bool(told(declared, plain, plain))
+    except InputError as error:
+        said = "Give the reflectance scale" in str(error)
+    assert said == (not same)
+    # a scale of the image's own or a given one settles it, and floats may be reflectances
+    known = Profile(9, 1, "uint16", (Band(scale=1e-4),) * len(bands))
+    assert not told(declared, known, known)
+    assert not told(replace(declared, reflectance_scale=1.0), plain, plain)
+    assert not told(declared, *[replace(plain, dtype="float32")] * 2)
+
+
+def test_pvi_of_raw_numbers_is_refused_and_right_with_the_scale() -> None:
+    image = block(np.uint16([[1000], [3000]]))
+    soil = {"index": "pvi", "red": 1, "nir": 2, "soil_slope": 1.2, "soil_intercept": 0.1}
+    with pytest.raises(InputError, match="pvi needs reflectances"):
+        apply(SpectralIndex(**soil), image)
+    (found,) = apply(SpectralIndex(**soil, reflectance_scale=1e-4), image)[0]
+    assert found == pytest.approx((0.3 - 0.12 - 0.1) / np.hypot(1.2, 1), rel=1e-6)
+
+
+def test_products_with_an_offset_are_told_of() -> None:
+    bands = tuple(Band(name=f"B{name}") for name in ("2", "3", "4", "8"))
+    named = Profile(4, 4, "uint16", bands)
+    twelve, eleven = (Profile(4, 4, "uint16", (Band(),) * count) for count in (12, 11))
+    for declared, image, wanted in (
+        (SpectralIndex(sensor="sentinel-2 l2a"), twelve, "scale 0.0001 and .* offset -0.1"),
+        (SpectralIndex(), named, "scale 0.0001 and .* offset -0.1"),
+        (SpectralIndex(sensor="landsat 8/9"), eleven, "scale 0.0000275 and .* offset -0.2"),
+    ):
+        (text,) = told(declared, image)
+        assert re.search(wanted, text)
+        assert not told(replace(declared, reflectance_scale=1e-4), image)
+        known = replace(image, bands=(Band(scale=1e-4, offset=-0.1),) * image.count)
+        assert not told(replace(declared, sensor=NONE, red=1, nir=2), known)
+        assert not told(declared, replace(image, dtype="float32"))
+    assert not told(SpectralIndex(sensor="modis"), twelve)
+    assert not told(SpectralIndex(sensor="landsat 5/7"), replace(eleven, dtype="uint8"))
 
 
 # ---------------------------------------------------------------- values of pixels
@@ -412,6 +481,46 @@ def test_bands_by_their_names() -> None:
     }  # fmt: skip
     # B4 alone is red for Sentinel-2 and near infrared for Landsat 5
     assert named_bands(["B3", "B4", "", "infrared"]) == {}
+
+
+BGRN = {"blue": 1, "green": 2, "red": 3, "nir": 4}
+
+
+@pytest.mark.parametrize(
+    ("names", "sensor", "wanted"),
+    [
+        ("B2 B3 B4 B8", "sentinel-2 l1c", BGRN),
+        ("B02 B03 B04 B08", "sentinel-2 l1c", BGRN),
+        ("band_2 Band_3 BAND_4 band_8", "sentinel-2 l1c", BGRN),
+        ("T31TCJ_20230101_B04_10m T31TCJ_20230101_B08_10m", "sentinel-2 l1c",
+         {"red": 1, "nir": 2}),
+        ("B8 B11", "sentinel-2 l1c", {"nir": 1, "swir1": 2}),
+        ("B4 B12", "sentinel-2 l1c", {"red": 1, "swir2": 2}),
+        ("B4 B8A", "sentinel-2 l1c", {"red": 1, "narrow_nir": 2, "nir": 2}),
+        ("B04 B05 B08", "sentinel-2 l1c", {"red": 1, "red_edge1": 2, "nir": 3}),
+        ("SR_B2 SR_B3 SR_B4 SR_B5 SR_B6 SR_B7 ST_B10", "landsat 8/9",
+         {**BGRN, "narrow_nir": 4, "swir1": 5, "swir2": 6, "thermal": 7}),
+        ("SR_B1 SR_B2 SR_B3 SR_B4 SR_B5 ST_B6 SR_B7", "landsat 5/7",
+         {**BGRN, "swir1": 5, "thermal": 6, "swir2": 7}),
+        ("sur_refl_b01 sur_refl_b02", "modis", {"red": 1, "nir": 2, "narrow_nir": 2}),
+        # other bands for other sensors
+        ("B2 B3 B4 B5", "", {}),
+        ("SR_B3 SR_B4", "", {}),
+        ("B1 B2 B3 B4 B5 B6 B7 B8 B9 B10 B11", "", {}),
+        ("band_1 band_2 band_3 band_4 band_5 band_6 band_7 band_8", "", {}),
+        ("Band_1 Band_2 Band_3 Band_4 Band_5 Band_6 Band_7 Band_8 Band_9 Band_10 Band_11 Band_12",
+         "", {}),
+    ],
+)  # fmt: skip
+def test_codes_of_bands_tell_the_sensor(names: str, sensor: str, wanted: dict[str, int]) -> None:
+    assert named_sensor(names.split()) == sensor
+    assert named_bands(names.split()) == wanted
+
+
+def test_ndvi_of_the_usual_10_m_stack() -> None:
+    bands = tuple(Band(name=name) for name in ("B2", "B3", "B4", "B8"))
+    image = block(np.float32([[5], [5], [1], [3]]), bands=bands)
+    assert apply(SpectralIndex(index="ndvi"), image)[0][0] == 0.5
 
 
 def test_a_number_counts_more_than_name_and_sensor() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import NamedTuple, Optional
 
 ROLES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -64,6 +65,33 @@ SENSORS: Mapping[str, Mapping[str, int]] = MappingProxyType(
 )
 """The band number of each role that a sensor has, in the order that its images usually have."""
 
+
+class Stored(NamedTuple):
+    """How products of a sensor store reflectance: ``pixel * scale + offset``."""
+
+    products: str
+    scale: float
+    offset: float
+    otherwise: str
+
+
+_SENTINEL2_STORED = Stored(
+    "Sentinel-2 products since 2022 (processing baseline 04.00)", 0.0001, -0.1,
+    "older products, and those that are harmonised with them, have no offset",
+)  # fmt: skip
+_LANDSAT_STORED = Stored(
+    "Landsat Collection 2 surface reflectances", 0.0000275, -0.2,
+    "Collection 1 has a scale of 0.0001 and no offset",
+)  # fmt: skip
+STORED: Mapping[str, Stored] = MappingProxyType(
+    {
+        sensor: _SENTINEL2_STORED if sensor.startswith("sentinel-2") else _LANDSAT_STORED
+        for sensor in SENSORS
+        if sensor.startswith(("sentinel-2", "landsat"))
+    }
+)
+"""What the integers of sensors are whose products have an offset."""
+
 _SYNONYMS = {
     "coastal": "coastal coastalblue coastalaerosol aerosol aerosols ultrablue deepblue violet",
     "red_edge1": "rededge rededge1 vegetationrededge1 re re1",
@@ -78,32 +106,73 @@ _SYNONYMS = {
 _ROLE_OF_WORD = {
     word: role for role in ROLES for word in _SYNONYMS.get(role, role.replace("_", "")).split()
 }
-_ROLE_OF_CODE = dict(
-    zip(("1", "2", "3", "4", "5", "6", "7", "8", "8a", "11", "12"),
-        ("coastal", "blue", "green", "red", *_RED_EDGES.split(), "nir", "narrow_nir",
-         "swir1", "swir2")),
-)  # fmt: skip
-_CODE = re.compile(r"\bb(?:and)?[ _]?0*(\d+a?)\b")
+_SENTINEL2_CODES = ["1", "2", "3", "4", "5", "6", "7", "8", "8a", "9", "10", "11", "12"]
+
+
+def _codes(sensor: str, codes: Optional[Sequence[str]] = None) -> Mapping[str, tuple[str, ...]]:
+    """The roles of each code that a sensor's bands are called by, its place where none is given."""
+    found: dict[str, tuple[str, ...]] = {}
+    for role, number in SENSORS[sensor].items():
+        code = codes[number - 1] if codes else str(number)
+        found[code] = (*found.get(code, ()), role)
+    return MappingProxyType(found)
+
+
+_ROLES_OF_CODES = MappingProxyType(
+    {
+        "sentinel-2 l1c": _codes("sentinel-2 l1c", _SENTINEL2_CODES),
+        **{name: _codes(name) for name in ("landsat 5/7", "landsat 8/9", "modis")},
+        "": {},
+    }
+)
+_CODE = re.compile(r"(?<![a-z0-9])b(?:and)?[ _]?(0*)(\d+a?)(?![a-z0-9])")
+_LANDSAT = re.compile(r"(?<![a-z])s[rt]_b\d")
+
+
+def named_sensor(names: Iterable[str]) -> str:
+    """The sensor whose codes the bands are named by, one of :data:`SENSORS`; else empty.
+
+    B4 is another band for each sensor, so that codes alone do not tell. Landsat's Collection 2 says
+    SR_B4 and ST_B10, MODIS sur_refl_b01. Sentinel-2 has B8A, or B8 where there is no B5, which
+    Landsat's near infrared would be; codes that only count the bands from 1 on tell nothing.
+    """
+    names = [name.lower() for name in names]
+    found = [match.groups() if match else ("", "") for match in map(_CODE.search, names)]
+    codes = [code for _, code in found]
+    text = " ".join(names)
+    if "sur_refl_b" in text:
+        return "modis"
+    if _LANDSAT.search(text):
+        if "sr_b6" in text or "st_b10" in text:
+            return "landsat 8/9"
+        return "landsat 5/7" if "st_b6" in text or {"5", "7"} <= {*codes} else ""
+    padded = ("0", "8") in found
+    counted = codes == [str(place) for place in range(1, len(codes) + 1)]
+    lone = "12" in codes or ("8" in codes and (padded or "5" not in codes))
+    if "8a" in codes or "central wavelength" in text or (lone and not counted):
+        return "sentinel-2 l1c"
+    return ""
 
 
 def named_bands(names: Iterable[str]) -> dict[str, int]:
     """The band number of each role that the bands' names tell; the first band of a role counts.
 
-    Names are words, such as ``red``, ``NIR`` or ``swir16``, and Sentinel-2's B1 to B12, which mean
-    other bands for other sensors: they count only where B8A is among them, or where GDAL's own
-    driver named them.
+    Names are words, such as ``red``, ``NIR`` or ``swir16``, in any case, or the codes of a sensor
+    that :func:`named_sensor` knows them to be, such as B4 and B8.
 
     >>> named_bands(["Blue", "Green", "Red", "B5 (NIR)"])
     {'blue': 1, 'green': 2, 'red': 3, 'nir': 4}
+    >>> named_bands(["B2", "B3", "B4", "B8"])
+    {'blue': 1, 'green': 2, 'red': 3, 'nir': 4}
     """
     names = [name.lower() for name in names]
-    codes = [match.group(1) if match else "" for match in map(_CODE.search, names)]
-    sentinel2 = "8a" in codes or any("central wavelength" in name for name in names)
+    of_codes = _ROLES_OF_CODES[named_sensor(names)]
     found: dict[str, int] = {}
-    for number, (name, code) in enumerate(zip(names, codes), 1):
+    for number, name in enumerate(names, 1):
+        match = _CODE.search(name)
         word = re.sub(r"[^a-z0-9]", "", _CODE.sub("", name))
-        role = _ROLE_OF_WORD.get(word) or (_ROLE_OF_CODE.get(code) if sentinel2 else None)
-        if role:
+        by_word = (_ROLE_OF_WORD[word],) if word in _ROLE_OF_WORD else ()
+        for role in by_word or (of_codes.get(match.group(2), ()) if match else ()):
             found.setdefault(role, number)
     if "narrow_nir" in found:  # Landsat's only one, which catalogues call nir08
         found.setdefault("nir", found["narrow_nir"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Optional
 
@@ -55,15 +54,9 @@ class Index:
         """The formula with its bands and constants replaced by these texts."""
         return _NAME.sub(lambda name: values.get(name[0], name[0]), self.formula)
 
-    @property
-    def needs_reflectance(self) -> bool:
-        """Whether other units of the pixels give more than other units of the result."""
-        return self.doubling is None
-
-    @cached_property
-    def doubling(self) -> Optional[float]:
+    def doubling(self, constants: Mapping[str, float] = CONSTANTS) -> Optional[float]:
         """What doubled bands multiply the result by: 1 for ratios; None: that depends on them."""
-        values = {name: str(value) for name, value in CONSTANTS.items()}
+        values = {name: f"({value!r})" for name, value in constants.items()}
         for image, ending in enumerate(("", AFTER), 1):
             values |= {role + ending: f"im{image}b{band}" for band, role in enumerate(ROLES, 1)}
         program = compile_expressions(self.expression(values))
@@ -81,7 +74,9 @@ class Index:
         # a thermal band keeps its own unit
         doubled = np.array([1.0 if role == "thermal" else 2.0 for role in ROLES])
         ratios = result(doubled) / result(np.ones(len(ROLES)))
-        return float(ratios[0, 0]) if np.allclose(ratios, ratios[0, 0]) else None
+        if not np.allclose(ratios, ratios[0, 0]):
+            return None
+        return round(float(ratios[0, 0]), 6)
 
 
 _FAMILIES = (
@@ -123,7 +118,8 @@ def reference_table() -> str:
         parts.append("|---|---|---|---|---|")
         for index in (INDICES[row[0]] for row in rows):
             unit = f", in {index.unit}" if index.unit else ""
-            needs = "yes" if index.needs_reflectance else ""
+            doubling = index.doubling()
+            needs = "needed" if doubling is None else "" if doubling == 1 else "its unit"
             parts.append(
                 f"| `{index.id}` | {index.label}{unit} | `{index.formula}` | {needs} "
                 f"| {index.source} |"

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Optional
 
 import numpy as np
 
 from eoscale_engine.declaration import Blocks, ImageFilter, Input, Pixels, image, parameter
 from eoscale_engine.errors import InputError
+from eoscale_engine.filters.physical_values import is_scaled
 from eoscale_engine.filters.pixel.band_math import BandMath
-from eoscale_engine.filters.spectral.sensors import BY_NAMES, NONE, ROLES, SENSORS, named_bands
+from eoscale_engine.filters.spectral.sensors import (
+    BY_NAMES,
+    NONE,
+    ROLES,
+    SENSORS,
+    STORED,
+    named_bands,
+    named_sensor,
+)
 from eoscale_engine.filters.spectral.spectral_formulas import AFTER, CONSTANTS, INDICES
 from eoscale_engine.profile import Profile
 from eoscale_engine.styles import Ramp, Style
@@ -41,10 +50,10 @@ class SpectralIndex(ImageFilter):
     """One of more than 120 spectral indices: of vegetation, water, snow, fire, towns, soil, rocks.
 
     Say where the image has its bands: by the sensor, whose usual order of bands is known; by the
-    names of the bands (red, NIR, swir16, Sentinel-2's B4 ...); or by their numbers, which count
-    more than both. What a band is to an index: coastal, blue, green, yellow, red, red edge 1 to 3
-    (705, 740, 780 nm), near infrared, narrow near infrared (865 nm), shortwave infrared 1 and 2
-    (1600 and 2200 nm) and thermal.
+    names of the bands (red, NIR, swir16, Sentinel-2's B4 and B8, Landsat's SR_B4, MODIS's
+    sur_refl_b01 ...); or by their numbers, which count more than both. What a band is to an index:
+    coastal, blue, green, yellow, red, red edge 1 to 3 (705, 740, 780 nm), near infrared, narrow
+    near infrared (865 nm), shortwave infrared 1 and 2 (1600 and 2200 nm) and thermal.
 
     The sensors: Sentinel-2 with the 13 bands of L1C, the 12 of L2A or the 10 of 10 and 20 m;
     Landsat 5/7 with the bands 1 to 7 or the 6 without the thermal one; Landsat 8/9 with the bands
@@ -56,10 +65,13 @@ class SpectralIndex(ImageFilter):
     same order; all others leave it aside. The values of dnbr are positive where it burned.
 
     Bands are reflectances: pixels with the bands' own scale and offset, then times the reflectance
-    scale plus the reflectance offset. Ratios such as NDVI are the same in any unit, unless there is
-    an offset. Indices with constants, such as EVI and SAVI, need values from 0 to 1: images of
-    integers without a scale are refused until the reflectance scale is given. Thermal bands keep
-    their own scale and offset only.
+    scale plus the reflectance offset. A preset of a sensor says where bands are, nothing of their
+    units. Ratios such as NDVI are the same in any unit, but not with another offset: Sentinel-2
+    since 2022 has one of -0.1 (with the scale 0.0001) and Landsat Collection 2 one of -0.2 (with
+    0.0000275), which change NDVI by up to 0.4. For their integers without a scale there is a
+    warning until the reflectance scale is given, and so there is for indices that are no ratio,
+    such as DVI or RDVI, of any integers. Indices with constants, such as EVI and SAVI, need values
+    from 0 to 1: there such images are refused. Thermal bands keep their own scale and offset only.
 
     A pixel is invalid (nodata) where a band that the index needs is invalid, or the formula has no
     finite value, as after a division by zero.
@@ -111,7 +123,8 @@ class SpectralIndex(ImageFilter):
     sensor: str = parameter(
         BY_NAMES,
         choices=(BY_NAMES, *SENSORS),
-        help="Which order the bands have; with 'none' only the bands given below count",
+        help="Which order the bands have; it says nothing of their scale and offset. With 'none' "
+        "only the bands given below count",
     )
     reflectance_scale: Optional[float] = parameter(
         None,
@@ -217,19 +230,40 @@ class SpectralIndex(ImageFilter):
                     f"the image has {profile.count} band(s) ({role}). Choose the sensor whose "
                     "order of bands the image has, or give the band's number."
                 )
-        whole = np.dtype(profile.dtype).kind in "iu" and any(
-            (profile.bands[bands[name] - 1].scale, profile.bands[bands[name] - 1].offset) == (1, 0)
-            for name in needed
-        )
-        needed_for = self.index if INDICES[self.index].needs_reflectance else ""
+        needed_for = self.index if self._doubling is None else ""
         if self.reflectance_offset:
             needed_for = "a reflectance offset"
-        if whole and self.reflectance_scale is None and needed_for:
+        if needed_for and self._is_raw(profile, needed):
             raise InputError(
                 f"{self.label}: {needed_for} needs reflectances from 0 to 1, but the image has "
                 f"{profile.dtype} pixels without a scale ({role}). Give the reflectance scale, "
                 "such as 0.0001 for Sentinel-2, or 1 to take the pixels as they are."
             )
+
+    def doubts(self, inputs: Mapping[str, Sequence[Profile]]) -> Sequence[str]:
+        """Integers in an unknown unit, where the index is no ratio or the unit has an offset."""
+        told, index = [], INDICES[self.index]
+        for role, ending in _IMAGES.items():
+            profile = next(iter(inputs.get(role, ())), None)
+            if profile is None or not self._is_raw(profile, index.roles(ending)):
+                continue
+            raw = f"{self.label}: the image has {profile.dtype} pixels without a scale ({role}), "
+            by_names = self.sensor == BY_NAMES
+            sensor = named_sensor(_names(profile)) if by_names else self.sensor
+            stored = STORED.get(sensor) if np.dtype(profile.dtype).itemsize > 1 else None
+            if stored:
+                told.append(
+                    f"{raw}and {stored.products} have an offset, which changes ratios too. Give "
+                    f"the reflectance scale {stored.scale:.7f}".rstrip("0")
+                    + f" and the reflectance offset {stored.offset:g}; {stored.otherwise}."
+                )
+            elif self._doubling != 1:
+                told.append(
+                    f"{raw}and {index.id} is no ratio: its values are in a unit of these pixels, "
+                    "not as published. Give the reflectance scale, such as 0.0001 for Sentinel-2, "
+                    "or 1 to take the pixels as they are."
+                )
+        return told
 
     def output_profiles(self, inputs: Sequence[Profile]) -> list[Profile]:
         """The grid of the image with one band, named as the index."""
@@ -240,8 +274,7 @@ class SpectralIndex(ImageFilter):
     def styles(self) -> list[Optional[Style]]:
         """The colours that suit the index, over its usual values where the unit is known."""
         index = INDICES[self.index]
-        factor = index.doubling
-        known = factor is None or round(factor, 6) == 1 or self.reflectance_scale is not None
+        known = self._doubling in (None, 1) or self.reflectance_scale is not None
         return [Ramp(index.colors, index.minimum, index.maximum) if known else Ramp(index.colors)]
 
     def apply(self, blocks: Blocks) -> Pixels:
@@ -252,12 +285,7 @@ class SpectralIndex(ImageFilter):
     def expression(self, *names: Sequence[str]) -> str:
         """The index as band math, for images whose bands have these names."""
         index = INDICES[self.index]
-        values = {
-            "L": f"{self.soil_factor!r}",
-            "a": f"{self.soil_slope!r}",
-            "b": f"({self.soil_intercept!r})",
-            "alpha": f"{self.nir_weight!r}",
-        }
+        values = {name: f"({value!r})" for name, value in self._constants.items()}
         for number, (bands, ending) in enumerate(zip(names, _IMAGES.values()), 1):
             places = self._bands(bands)
             for role in index.roles(ending):
@@ -268,6 +296,25 @@ class SpectralIndex(ImageFilter):
         used = profiles if INDICES[self.index].two_dates else profiles[:1]
         wide = any(np.dtype(profile.dtype).itemsize == 8 for profile in used)
         return "float64" if wide else "float32"
+
+    @property
+    def _constants(self) -> dict[str, float]:
+        """What the names of constants in formulas stand for."""
+        numbers = (self.soil_factor, self.soil_slope, self.soil_intercept, self.nir_weight)
+        return dict(zip(CONSTANTS, numbers))
+
+    @cached_property
+    def _doubling(self) -> Optional[float]:
+        return INDICES[self.index].doubling(self._constants)
+
+    def _is_raw(self, profile: Profile, needed: Sequence[str]) -> bool:
+        """Whether pixels are integers whose unit nobody knows."""
+        bands = self._bands(_names(profile))
+        return (
+            self.reflectance_scale is None
+            and np.dtype(profile.dtype).kind in "iu"
+            and any(not is_scaled(profile.bands[bands[name] - 1]) for name in needed)
+        )
 
     def _bands(self, names: Sequence[str]) -> dict[str, int]:
         """The band number of each role."""
