@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Optional, Union
 
+import numpy as np
+
 INTEGER, REAL, TEXT = "integer", "real", "text"
 
 PIXEL_COUNT = 1
@@ -37,3 +39,20 @@ class AttributeTable:
         """The table of another image of the same classes; None where it says nothing of them."""
         columns = tuple(column for column in self.columns if column.usage != PIXEL_COUNT)
         return replace(self, columns=columns) if columns else None
+
+    def same_as(self, other: Optional[AttributeTable]) -> bool:
+        """Whether both say the same, numbers to the 15 digits of GDAL's text files."""
+        return (
+            other is not None
+            and (self.thematic, self.bins is None) == (other.thematic, other.bins is None)
+            and len(self.columns) == len(other.columns)
+            and all(map(_same_columns, self.columns, other.columns))
+        )
+
+
+def _same_columns(one: AttributeColumn, other: AttributeColumn) -> bool:
+    if one.type != REAL or len(one.values) != len(other.values):
+        return one == other
+    return replace(one, values=()) == replace(other, values=()) and np.allclose(
+        one.values, other.values, rtol=1e-14, atol=0, equal_nan=True
+    )

@@ -61,9 +61,12 @@ def _items(thing: Any, domain: str) -> Iterator[tuple[str, str]]:
 
 
 def set_metadata(thing: Any, metadata: Iterable[Metadata]) -> None:
-    """Give metadata to a dataset or a band."""
-    for domain, items in by_domain(metadata).items():
-        thing.SetMetadata([items[""]] if "" in items else items, domain)
+    """Add metadata to a dataset or a band."""
+    for domain, key, value in metadata:
+        if key:
+            thing.SetMetadataItem(key, value, domain)
+        else:
+            thing.SetMetadata([value], domain)
 
 
 def by_domain(metadata: Iterable[Metadata]) -> dict[str, dict[str, str]]:

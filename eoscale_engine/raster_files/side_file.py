@@ -15,10 +15,10 @@ from eoscale_engine.raster_files.metadata import by_domain
 _OPAQUE = 255
 
 
-def with_palette_of_tiff(profile: Profile) -> Profile:
-    """The profile without the colour tables that cannot lie inside a TIFF.
+def inside_tiff(profile: Profile) -> Profile:
+    """The profile without attribute tables, and without colour tables that a TIFF cannot hold.
 
-    There it is one of 8 or 16 bits of an only band, without transparency but of nodata.
+    It has one of 8 or 16 bits of an only band, without transparency but of nodata.
     """
     first = profile.bands[0]
     inside = (
@@ -29,13 +29,13 @@ def with_palette_of_tiff(profile: Profile) -> Profile:
             for value, entry in enumerate(first.color_table)
         )
     )
-    if inside or not any(band.color_table for band in profile.bands):
-        return profile
-    bands = tuple(
-        replace(band, color_table=(), color="Undefined") if band.color_table else band
-        for band in profile.bands
-    )
-    return replace(profile, bands=bands)
+    bands = (replace(band, attributes=None) for band in profile.bands)
+    if not inside:
+        bands = (
+            replace(band, color_table=(), color="Undefined") if band.color_table else band
+            for band in bands
+        )
+    return replace(profile, bands=tuple(bands))
 
 
 def keep_beside(path: str, profile: Profile) -> list[str]:
@@ -43,12 +43,13 @@ def keep_beside(path: str, profile: Profile) -> list[str]:
 
     Returns what is lost all the same, in words. Sizes, types and nodata are not looked at.
     """
-    rest = _rest(profile, _profile_in(path))
-    if not _names(rest):
-        return []
-    dataset = gdal.OpenEx(path, gdal.OF_RASTER)  # not for update: GDAL keeps changes beside
-    describe(dataset, rest)
-    del dataset
+    for _ in range(2):  # a CRS that lies beside hides what was inside with the file's own
+        rest = _rest(profile, _profile_in(path))
+        if not _names(rest):
+            return []
+        dataset = gdal.OpenEx(path, gdal.OF_RASTER)  # not for update: GDAL keeps changes beside
+        describe(dataset, rest)
+        del dataset
     return _names(_rest(profile, _profile_in(path)))
 
 
@@ -71,29 +72,29 @@ def _rest(wanted: Profile, found: Profile) -> Profile:
 
 
 def _rest_of_band(wanted: Band, found: Band) -> Band:
-    kept = ("scale", "offset", "name", "unit", "color", "categories", "attributes")
+    kept = ("scale", "offset", "name", "unit", "color", "categories")
     rest = {
         key: getattr(wanted, key) for key in kept if getattr(wanted, key) != getattr(found, key)
     }
     if found.color_table[: len(wanted.color_table)] != wanted.color_table:
         rest["color_table"] = wanted.color_table
+    if wanted.attributes and not wanted.attributes.same_as(found.attributes):
+        rest["attributes"] = wanted.attributes
     return Band(metadata=_rest_of_metadata(wanted.metadata, found.metadata), **rest)
 
 
 def _rest_of_metadata(
     wanted: Sequence[Metadata], found: Sequence[Metadata]
 ) -> tuple[Metadata, ...]:
-    """Whole domains of which something is missing."""
-    missing = set(map(_comparable, wanted)) - set(map(_comparable, found))
-    domains = {item[0] for item in missing}
-    return tuple(item for item in wanted if item[0] in domains)
+    there = set(map(_comparable, found))
+    return tuple(item for item in wanted if item[2] and _comparable(item) not in there)
 
 
 def _comparable(item: Metadata) -> tuple[object, ...]:
     domain, key, value = item
     if domain == "RPC":  # numbers, which GDAL writes in its own way
         return domain, key, tuple(map(float, value.split()[:20]))
-    return domain, key, value if key else "".join(value.split())
+    return domain, key, "".join(value.split())  # a parser of XML may drop spaces
 
 
 def _same_crs(one: Optional[CRS], other: Optional[CRS]) -> bool:
@@ -108,7 +109,10 @@ def _names(rest: Profile) -> list[str]:
         "CRS": rest.crs is not None,
         "geotransform": rest.transform is not None,
         "control points": bool(rest.gcps),
-        **{f"metadata ({domain or 'default'})": True for domain in by_domain(rest.metadata)},
+        **{
+            f"metadata {domain} ({', '.join(items)[:100]})".replace("  ", " "): True
+            for domain, items in by_domain(rest.metadata).items()
+        },
     }
     names = [name for name, is_there in said.items() if is_there]
     for number, band in enumerate(rest.bands, 1):

@@ -24,7 +24,7 @@ from eoscale_engine.raster_files.options import (
     overview_resampling,
 )
 from eoscale_engine.raster_files.reading import RasterFile, open_raster_file
-from eoscale_engine.raster_files.side_file import keep_beside, with_palette_of_tiff
+from eoscale_engine.raster_files.side_file import inside_tiff, keep_beside
 from eoscale_engine.raster_files.signature import source_files
 from eoscale_engine.raster_files.vrt import vrt_of_bands
 
@@ -182,7 +182,7 @@ def _write(
     # An image in memory between the two: the source takes no change, not even of statistics.
     text = vrt_of_bands(
         os.path.abspath(source.path) if os.path.exists(source.path) else source.path,
-        every, with_palette_of_tiff(_with_one_nodata(profile)), masked=source.mask == "mask",
+        every, inside_tiff(_with_one_nodata(profile)), masked=source.mask == "mask",
         nodata_in_file=() if _has_one_nodata(profile) else [band.nodata for band in profile.bands],
     )  # fmt: skip
     between = gdal.Open(text)

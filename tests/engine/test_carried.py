@@ -14,12 +14,16 @@ import numpy as np
 import pytest
 from osgeo import gdal, osr
 
+from eoscale_engine import catalogue
+from eoscale_engine.attribute_tables import AttributeColumn, AttributeTable
 from eoscale_engine.context import EOContextManager
+from eoscale_engine.declaration import ImageFilter
 from eoscale_engine.filters.labels.sieve import Sieve
 from eoscale_engine.filters.neighbourhood.gaussian import Gaussian
 from eoscale_engine.filters.pixel.copy import Copy
 from eoscale_engine.filters.pixel.stack import Stack
 from eoscale_engine.procedures.object_size import ObjectSize
+from eoscale_engine.profile import Affine, Band, Profile
 from eoscale_engine.tiling import Window
 
 COLORS = [(0, 0, 0, 255), (200, 30, 30, 255), (30, 200, 30, 255), (30, 30, 200, 255)]
@@ -240,3 +244,126 @@ def test_a_stack_keeps_what_each_image_says(way: str, tmp_path: Path) -> None:
         assert made.GetRasterBand(number).GetMetadataItem("ACQUIRED") == date
         assert made.GetRasterBand(number).GetDescription() == f"im{number} land cover"
     assert made.GetMetadataItem("ACQUIRED") is None
+
+
+# ---------------------------------------------------------------- files of other makers
+
+
+def test_an_attribute_table_of_erdas(tmp_path: Path) -> None:
+    path, target = str(tmp_path / "classes.img"), str(tmp_path / "classes.tif")
+    gdal.Translate(path, laden(tmp_path / "laden.tif"), format="HFA")
+    dataset = gdal.Open(path, gdal.GA_Update)
+    table = gdal.RasterAttributeTable()
+    table.CreateColumn("Class_Names", gdal.GFT_String, gdal.GFU_Name)
+    table.CreateColumn("Share", gdal.GFT_Real, gdal.GFU_Generic)
+    table.SetRowCount(500)
+    for row in range(500):
+        table.SetValueAsString(row, 0, f"class {row}")
+        table.SetValueAsDouble(row, 1, row * 0.1)  # 0.30000000000000004
+    dataset.GetRasterBand(1).SetDefaultRAT(table)
+    dataset = None
+    with warnings.catch_warnings(), EOContextManager(inline=True) as context:
+        warnings.simplefilter("error")
+        context.write(context.open_raster(path), target)
+    assert rows_of(gdal.Open(target), 1) == rows_of(gdal.Open(path), 1)
+
+
+def test_bands_of_an_envi_file_keep_their_wavelengths(tmp_path: Path) -> None:
+    path, target = tmp_path / "spectra.bsq", str(tmp_path / "spectra.tif")
+    np.arange(24, dtype="<i2").tofile(path)
+    path.with_suffix(".hdr").write_text(
+        "ENVI\nsamples = 4\nlines = 2\nbands = 3\nheader offset = 0\ndata type = 2\n"
+        "interleave = bsq\nbyte order = 0\nwavelength units = Nanometers\n"
+        "wavelength = {450.5, 550, 650.25}\nfwhm = {10, 20, 30}\n"
+        "sensor type = EnMAP\nacquisition time = 2022-06-01T10:00:00Z\n"
+    )
+    with EOContextManager(inline=True) as context:
+        part = context.open_raster(str(path), [3, 1])
+        (stack,) = context.filter(Stack(), [part, context.open_raster(str(path), [2])])
+        context.write(stack, target)
+    made = gdal.Open(target)
+    assert made.GetMetadataItem("wavelength", "ENVI") == "{650.25, 450.5, 550}"
+    assert made.GetMetadataItem("fwhm", "ENVI") == "{30, 10, 20}"
+    assert made.GetMetadataItem("sensor_type", "ENVI") == "EnMAP"
+    assert made.GetMetadataItem("acquisition_time", "ENVI") == "2022-06-01T10:00:00Z"
+    assert made.GetMetadataItem("samples", "ENVI") is None
+    assert made.GetRasterBand(2).GetMetadataItem("wavelength") == "450.5"
+
+
+def placed(path: Path) -> str:
+    """An image that control points and geolocation arrays place."""
+    dataset = gdal.GetDriverByName("GTiff").Create(str(path), 20, 10, 1, gdal.GDT_UInt16)
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(4326)
+    reference.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+    places = [(0.5, 0.5, "north west"), (19.5, 0.5, ""), (0.5, 9.5, ""), (18.5, 9.25, "last")]
+    points = [
+        gdal.GCP(7 + col / 10, 45 - row / 10, 120.5, col, row, info, f"p{number}")
+        for number, (col, row, info) in enumerate(places)
+    ]
+    dataset.SetGCPs(points, reference)
+    gdal.GetDriverByName("GTiff").Create(str(path.with_name("lon.tif")), 10, 5)
+    dataset.SetMetadata(
+        {
+            "X_DATASET": "lon.tif", "X_BAND": "1", "Y_DATASET": "elsewhere.tif", "Y_BAND": "1",
+            "PIXEL_OFFSET": "0", "LINE_OFFSET": "0", "PIXEL_STEP": "2", "LINE_STEP": "2",
+        },
+        "GEOLOCATION",
+    )  # fmt: skip
+    return str(path)
+
+
+@pytest.mark.parametrize("way", ["memory", "GTiff", "COG"])
+def test_what_places_an_image_is_shifted_by_a_crop(way: str, tmp_path: Path) -> None:
+    path, target = placed(tmp_path / "raw.tif"), tmp_path / "out" / "part.tif"
+    target.parent.mkdir()
+    row, col = 4, 6
+    with EOContextManager(inline=True) as context:
+        part = context.crop(context.open_raster(path), Window(row, col, 5, 9))
+        if way == "memory":
+            context.leave_in(part, str(target))
+        else:
+            context.write(part, str(target), format=way)
+    source, made = gdal.Open(path), gdal.Open(str(target))
+    for one, other in zip(source.GetGCPs(), made.GetGCPs()):
+        assert (other.GCPPixel, other.GCPLine) == (one.GCPPixel - col, one.GCPLine - row)
+        assert (other.GCPX, other.GCPY, other.GCPZ) == (one.GCPX, one.GCPY, one.GCPZ)
+        assert (other.Id, other.Info) == (one.Id, one.Info)
+    assert made.GetGCPCount() == 4
+    assert made.GetGCPSpatialRef().GetAuthorityCode(None) == "4326"
+    arrays = made.GetMetadata_Dict("GEOLOCATION")
+    assert (float(arrays["PIXEL_OFFSET"]), float(arrays["LINE_OFFSET"])) == (-col, -row)
+    assert arrays["X_DATASET"] == str(tmp_path / "lon.tif")  # found from anywhere
+    assert arrays["Y_DATASET"] == "elsewhere.tif"
+
+
+# ---------------------------------------------------------------- every filter
+
+KEEPING = {
+    "copy", "stack", "maskimage", "sieve", "majorityfilter", "fillnodata", "morphology",
+    "temporalcomposite", "focalstatistics",
+}  # fmt: skip
+"""Filters whose values, by default or with some parameters, are the image's own."""
+
+
+def filters() -> list[type[ImageFilter]]:
+    return [kind for kind in catalogue.declarations().values() if issubclass(kind, ImageFilter)]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+@pytest.mark.parametrize("kind", filters(), ids=lambda kind: kind.name)
+def test_classes_stay_or_go_as_a_whole(kind: type[ImageFilter], dtype: str) -> None:
+    table = AttributeTable((AttributeColumn("NAME", "text", 2, ("none", "wood")),))
+    band = Band(
+        color="Palette", color_table=((0, 0, 0, 255),), categories=("none",), attributes=table
+    )
+    profile = Profile(9, 8, dtype, (band, band), transform=Affine(1, 0, 0, 0, -1, 0))
+    inputs = [profile for item in kind.inputs if not item.optional or item.role in kind.one_of]
+    found = set()
+    for example in kind.examples:
+        for output in kind(**example).output_profiles(inputs):
+            for made in output.bands:
+                kept = {bool(made.color_table), bool(made.categories), bool(made.attributes)}
+                assert len(kept | {made.color == "Palette"}) == 1
+                found |= kept
+    assert (True in found) == (kind.name in KEEPING)
