@@ -39,7 +39,18 @@ if [ "$(id -u)" -ne 0 ]; then
     fi
     as_root=(sudo)
 fi
-apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get --quiet=2)
-echo "Installing them takes some minutes."
-"${apt[@]}" update >/dev/null
+apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C
+    apt-get --quiet=2 -o DPkg::Lock::Timeout=600)
+echo "Installing them takes some minutes, and up to 10 more where another apt-get runs meanwhile."
+
+# the timeout is for the lock of packages alone: that of their lists fails at once
+for try in {1..60}; do
+    said=$("${apt[@]}" update 2>&1 >/dev/null) && break
+    if [ "$try" = 60 ] || [[ $said != *lists/lock* ]]; then
+        echo "$said" >&2
+        exit 100
+    fi
+    [ "$try" -gt 1 ] || echo "Another apt-get holds the lists of packages: waiting for it."
+    sleep 10
+done
 "${apt[@]}" install --yes --no-install-recommends "${missing[@]}" >/dev/null
