@@ -95,7 +95,10 @@ def test_metadata_is_what_qgis_asks_for() -> None:
     assert data["hasProcessingProvider"] == "yes"
     assert data["license"] == "GPL-2.0-or-later"
     assert re.fullmatch(r"\d+\.\d+\.\d+", data["version"])
-    assert (package.ROOT / package.NAME / data["icon"]).is_file()
+    # the plugin repository and QGIS's plugin manager show no SVG
+    icon = package.ROOT / package.NAME / data["icon"]
+    assert icon.read_bytes().startswith(b"\x89PNG")
+    assert "supportsQt6" not in data
 
 
 def test_all_say_the_same_version() -> None:
