@@ -58,6 +58,7 @@ class JointRange(Reduction):
     float64.
     """
 
+    label: ClassVar[str] = "Finding the ranges of two bands"
     inputs: ClassVar[tuple[Input, ...]] = PAIR
 
     band: int = parameter(1, help="Band of the first image, from 1")
@@ -158,6 +159,7 @@ class JointHistogram(Reduction):
     outside. Values are physical unless ``raw``, in float64; gives :class:`JointCounts`.
     """
 
+    label: ClassVar[str] = "Counting pairs of values"
     inputs: ClassVar[tuple[Input, ...]] = PAIR
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"x": Axis(-9.5, 90, 7), "y": Axis(0, 50, 5)},

@@ -80,6 +80,7 @@ class ObjectsFound(Reduction):
     touch are joined, in the cells and across their seams. Gives :class:`Objects` for each band.
     """
 
+    label: ClassVar[str] = "Joining pieces to objects"
     inputs: ClassVar[tuple[Input, ...]] = (image("INPUT"), image("LABELS"))
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
@@ -177,6 +178,7 @@ class ContactsFound(Reduction):
     band, ascending.
     """
 
+    label: ClassVar[str] = "Measuring contacts of objects"
     inputs: ClassVar[tuple[Input, ...]] = (image("LABELS"),)
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 

@@ -101,7 +101,7 @@ class FocalStatistics(ImageFilter):
     group = "Neighbourhood"
     tags = (
         "focal", "neighbourhood", "neighborhood", "moving window", "kernel", "smooth", "box",
-        *STATISTICS, "std", "texture", "boxcar",
+        *STATISTICS, "std", "texture", "boxcar", "median filter", "mean filter", "rank filter",
     )  # fmt: skip
     border = "invalid"
     picture: ClassVar[Mapping[str, Any]] = {"statistic": "median", "radius": 3}

@@ -54,6 +54,7 @@ class BandMath(ImageFilter):
     group: ClassVar[str] = "Pixel"
     tags: ClassVar[tuple[str, ...]] = (
         "raster calculator", "expression", "index", "ndvi", "ndwi", "algebra", "formula",
+        "band arithmetic", "bandmathx", "map algebra", "decibel", "db", "linear to db",
     )  # fmt: skip
     inputs: ClassVar[tuple[Input, ...]] = (
         images(

@@ -61,6 +61,7 @@ class Mask(ImageFilter):
     tags = (
         "cloud mask", "quality", "qa", "qa_pixel", "fmask", "scl", "state_1km", "bitmask",
         "no data", "managenodata", "r.mask", "apply mask", "mask raster", "land mask",
+        "qa bits", "bit flags", "clip by mask",
     )  # fmt: skip
     inputs = (
         image(),

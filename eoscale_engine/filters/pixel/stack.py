@@ -35,6 +35,7 @@ class Stack(ImageFilter):
     tags = (
         "stack", "layer stacking", "concatenate", "concatenateimages", "merge bands", "build vrt",
         "separate", "multiband", "i.group", "combine bands", "collocate", "time series",
+        "layerstack", "stack bands",
     )  # fmt: skip
     inputs = (images(help="Images of the same size and grid, in the order of the result's bands"),)
     dtype_kinds = "iufc"
