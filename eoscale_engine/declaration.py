@@ -324,6 +324,11 @@ class Declaration(ABC):
         """The first paragraph of the help, on one line."""
         return " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
 
+    @property
+    def title(self) -> str:
+        """What its results are called, where the label says too little of them."""
+        return self.label
+
     def __post_init__(self) -> None:
         for item in self.parameters():
             value = item.checked(getattr(self, item.name), self.label or type(self).__name__)

@@ -6,6 +6,8 @@ from configparser import ConfigParser
 from functools import cache
 from pathlib import Path
 
+from qgis.core import QgsApplication
+
 ICONS = Path(__file__).parent / "icons"
 HELP = Path(__file__).resolve().parent / "help" / "algorithms.html"
 """The reference of all algorithms, which ``scripts/reference.py`` makes."""
@@ -18,6 +20,11 @@ def metadata(key: str) -> str:
     parser = ConfigParser(interpolation=None)
     parser.read([here.parent / "metadata.txt", here / "metadata.txt"], encoding="utf-8")
     return parser.get("general", key, fallback="")
+
+
+def in_terminal() -> bool:
+    """Whether this is ``qgis_process``, which prints, and ends after one run."""
+    return str(QgsApplication.platform()) == "qgis_process"
 
 
 def icon_path(*names: str) -> str:

@@ -9,8 +9,10 @@ from qgis.PyQt.QtGui import QIcon
 
 from eoscale_engine.catalogue import declarations
 from eoscale_qgis.about import icon_path, metadata
+from eoscale_qgis.algorithms.definition import FORMATS
 from eoscale_qgis.algorithms.engine_algorithm import EngineAlgorithm
 from eoscale_qgis.algorithms.free_memory import FreeMemory
+from eoscale_qgis.algorithms.names import LayerNames
 from eoscale_qgis.algorithms.recipe import LOAD_INTO_MEMORY, SAVE_IMAGE, recipe_of
 from eoscale_qgis.results import Results
 from eoscale_qgis.session import Session
@@ -25,6 +27,7 @@ class EoscaleProvider(QgsProcessingProvider):
         self.session = session or Session()
         self.results = Results(self.session)
         self.stylings: set[Styling] = set()
+        self.names = LayerNames(kind.label for kind in declarations().values())
 
     def id(self) -> str:
         return "eoscale"
@@ -46,6 +49,10 @@ class EoscaleProvider(QgsProcessingProvider):
 
     def supportedOutputRasterLayerExtensions(self) -> list[str]:
         return ["tif"]
+
+    def supportedOutputRasterLayerFormatAndExtensions(self) -> list[tuple[str, str]]:
+        # what QGIS 4 asks in its place
+        return [(driver, "tif") for driver in FORMATS.values()]
 
     def loadAlgorithms(self) -> None:
         copies = (LOAD_INTO_MEMORY, SAVE_IMAGE)

@@ -8,7 +8,6 @@ from time import perf_counter
 from typing import Any, Optional, cast
 
 from qgis.core import (
-    QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
@@ -18,7 +17,7 @@ from qgis.core import (
 from qgis.PyQt.QtGui import QIcon
 
 from eoscale_engine.errors import EngineError
-from eoscale_qgis.about import HELP, icon_path
+from eoscale_qgis.about import HELP, icon_path, in_terminal
 from eoscale_qgis.algorithms.definition import (
     NO_ALIGNMENT,
     bands_name,
@@ -39,13 +38,20 @@ from eoscale_qgis.algorithms.inputs import (
     sources_of,
 )
 from eoscale_qgis.algorithms.outcome import Destinations, deliver_summary, facts_of, present_table
-from eoscale_qgis.algorithms.parameters import finite, values_of, with_chosen_texts
+from eoscale_qgis.algorithms.parameters import (
+    default_of,
+    finite,
+    unknown_names,
+    values_of,
+    with_chosen_texts,
+)
 from eoscale_qgis.algorithms.recipe import (
     Recipe,
     check_parameters,
     plain_text,
     reach_of,
     styles_of,
+    title_of,
 )
 from eoscale_qgis.algorithms.summaries import rows_of
 from eoscale_qgis.layers import Source
@@ -98,15 +104,18 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         return next(iter(plain_text(self._recipe.help)), "")
 
     def shortHelpString(self) -> str:
-        lines = plain_text(self._recipe.help)
-        for item in self.parameterDefinitions():
-            lines.append(f"{item.description()}: {item.help()}")
-        text = "\n\n".join(lines)
-        # The dialog reads it as HTML and drops what follows a "<"; qgis_process prints it as it is.
-        return text if QgsApplication.platform() == "qgis_process" else escape(text, quote=False)
+        paragraphs = plain_text(self._recipe.help)
+        if in_terminal():
+            # it shows the first sentence and the parameters by itself
+            return "\n\n".join(paragraphs[1:])
+        helps = [f"{item.description()}: {item.help()}" for item in self.parameterDefinitions()]
+        # the dialog reads it as HTML and drops what follows a "<"
+        return escape("\n\n".join([*paragraphs, *helps]), quote=False)
 
     def initAlgorithm(self, configuration: Optional[Mapping[str, Any]] = None) -> None:
         for definition in definitions(self._recipe):
+            if in_terminal():  # which shows the help, but no defaults
+                definition.setHelp(f"{definition.help()}{default_of(definition)}")
             self.addParameter(definition)
         for output in number_outputs(self._recipe):
             self.addOutput(output)
@@ -156,6 +165,8 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         context: QgsProcessingContext,
         feedback: QgsProcessingFeedback,
     ) -> bool:
+        for warning in unknown_names(self, parameters):
+            feedback.pushWarning(warning)
         values = with_chosen_texts(self, parameters)
         layers = layers_of(self, self._recipe, values, context)
         self._crs = next((layer.crs() for group in layers.values() for layer in group), self._crs)
@@ -237,8 +248,9 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         job = self._job(values, fields, polygons, destinations)
         with self.provider().results.in_use(source.path for source in sources):
             result = self._run(job, destinations, feedback)
-        names, keeper = [source.label for source in sources], self.provider().stylings
-        destinations.name_layers(context, recipe, names)
+        images, keeper = [source.label for source in sources], self.provider().stylings
+        title, names = title_of(recipe, fields), self.provider().names
+        destinations.name_layers(context, title, images, names)
         styles = styles_of(recipe, fields)
         destinations.style_layers(context, self.id(), styles, keeper)
         made: dict[str, Any] = dict(destinations.paths)
@@ -253,7 +265,8 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             made |= deliver_summary(self, recipe, summary, rows, facts, values, context, feedback)
             if rows is not None and recipe.table in made:
                 table_layer = made[recipe.table]
-                present_table(context, table_layer, recipe, self.id(), rows, names, keeper)
+                name = names.name(title, images)
+                present_table(context, table_layer, recipe, self.id(), rows, name, keeper)
         return made
 
     def _run(

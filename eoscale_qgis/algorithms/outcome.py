@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from qgis.core import (
-    QgsApplication,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingFeedback,
@@ -17,9 +16,10 @@ from qgis.core import (
 from eoscale_engine.errors import OutputError
 from eoscale_engine.service.client import EngineClient
 from eoscale_engine.styles import Style
-from eoscale_qgis.about import metadata
+from eoscale_qgis.about import in_terminal, metadata
 from eoscale_qgis.algorithms.definition import FORMATS, table_label
 from eoscale_qgis.algorithms.destinations import asked_path
+from eoscale_qgis.algorithms.names import LayerNames
 from eoscale_qgis.algorithms.recipe import Recipe
 from eoscale_qgis.algorithms.summaries import Rows, numbers_of
 from eoscale_qgis.algorithms.tables import write_rows
@@ -40,7 +40,8 @@ class Destinations:
     paths: dict[str, str]
     keeps: dict[str, str]
     labels: dict[str, str]
-    file_options: dict[str, str] = field(default_factory=dict)
+    formats: dict[str, str] = field(default_factory=dict)
+    compress: str = ""
 
     @classmethod
     def of(
@@ -65,25 +66,28 @@ class Destinations:
                     "Choose a temporary output, or use 'Save image'."
                 )
             paths[output.name], keeps[output.name] = path, keep_of(path, context, in_memory)
-        file_options = {}
+        formats, compress = {}, ""
         if recipe.outputs and recipe.target != "memory":
-            file_options = {
-                "format": FORMATS[algorithm.parameterAsEnumString(values, "FORMAT", context)],
-                "compress": algorithm.parameterAsEnumString(values, "COMPRESS", context),
-            }
+            formats = {name: _format_of(algorithm, name, values, context) for name in paths}
+            compress = algorithm.parameterAsEnumString(values, "COMPRESS", context)
         labels = {output.name: output.label for output in recipe.outputs}
-        return cls(paths, keeps, labels, file_options)
+        return cls(paths, keeps, labels, formats, compress)
 
     def as_job(self) -> dict[str, dict[str, str]]:
         """The outputs as the engine's job names them."""
         return {
-            name: {"path": path, "keep": self.keeps[name], **self.file_options}
+            name: {
+                "path": path,
+                "keep": self.keeps[name],
+                "format": self.formats.get(name, ""),
+                "compress": self.compress,
+            }
             for name, path in self.paths.items()
         }
 
     def announce(self, feedback: QgsProcessingFeedback) -> None:
         """Tell users of ``qgis_process`` that what stays in memory ends with it."""
-        if QgsApplication.platform() == "qgis_process" and "file" not in self.keeps.values():
+        if in_terminal() and "file" not in self.keeps.values():
             for path in self.paths.values():
                 feedback.pushInfo(
                     f"'{os.path.basename(path)}' is temporary and goes when qgis_process ends. "
@@ -104,14 +108,14 @@ class Destinations:
                 results.publish(client, image["name"], image["vrt"] or path, path, holder)
 
     def name_layers(
-        self, context: QgsProcessingContext, recipe: Recipe, sources: Sequence[str]
+        self, context: QgsProcessingContext, title: str, sources: Sequence[str], names: LayerNames
     ) -> None:
         """Call the layers after what was done to which image, where nobody chose a name."""
         for name, path in self.paths.items():
             if context.willLoadLayerOnCompletion(path):
-                what = recipe.label if name == "OUTPUT" else f"{recipe.label} {self.labels[name]}"
+                what = title if name == "OUTPUT" else f"{title} {self.labels[name]}"
                 details = context.layerToLoadOnCompletionDetails(path)
-                _name_layer(details, self.labels[name], what, sources)
+                _name_layer(details, self.labels[name], names.name(what, sources))
 
     def style_layers(
         self,
@@ -127,11 +131,22 @@ class Destinations:
                 details.setPostProcessor(Styling(styles[name], algorithm, name, keeper))
 
 
-def _name_layer(
-    details: QgsProcessingContext.LayerDetails, label: str, what: str, sources: Sequence[str]
-) -> None:
+def _format_of(
+    algorithm: QgsProcessingAlgorithm,
+    name: str,
+    values: dict[str, Any],
+    context: QgsProcessingContext,
+) -> str:
+    """GDAL's driver for a file: QGIS 4 lets users choose COG with the file's name, too."""
+    ask = getattr(algorithm, "parameterAsOutputRasterFormat", None)
+    if ask is not None and ask(values, name, context) == FORMATS["COG"]:
+        return FORMATS["COG"]
+    return FORMATS[algorithm.parameterAsEnumString(values, "FORMAT", context)]
+
+
+def _name_layer(details: QgsProcessingContext.LayerDetails, label: str, name: str) -> None:
     if details.name in ("", label):
-        details.name = f"{what}: {sources[0]}" if sources else what
+        details.name = name
 
 
 def present_table(
@@ -140,14 +155,14 @@ def present_table(
     recipe: Recipe,
     algorithm: str,
     rows: Rows,
-    sources: Sequence[str],
+    name: str,
     keeper: set[Styling],
 ) -> None:
-    """Name the table's layer as images are named, and have its features drawn in colours."""
+    """Name the table's layer, and have its features drawn in colours."""
     if not context.willLoadLayerOnCompletion(identifier):
         return
     details = context.layerToLoadOnCompletionDetails(identifier)
-    _name_layer(details, table_label(recipe), recipe.label, sources)
+    _name_layer(details, table_label(recipe), name)
     if rows.shown:
         details.setPostProcessor(Styling(ByColumn(rows.shown), algorithm, recipe.table, keeper))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Optional
 
 from qgis.core import (
@@ -93,6 +94,30 @@ def definition_of(item: Parameter) -> QgsProcessingParameterDefinition:
             name, label, as_text(item.default), several_lines, empty
         )
     return described(definition, item.help, advanced=item.advanced)
+
+
+def default_of(definition: QgsProcessingParameterDefinition) -> str:
+    """What a command may leave out, as lines for a terminal."""
+    default, flags = definition.defaultValue(), definition.flags()
+    if default not in (None, "", []):
+        shown = str(default).lower() if isinstance(default, bool) else default
+        return f"\n\tDefault value:\t{shown}"
+    optional = flags & QgsProcessingParameterDefinition.Flag.FlagOptional
+    return "\n\tOptional" if optional else ""
+
+
+def unknown_names(algorithm: QgsProcessingAlgorithm, parameters: Mapping[str, Any]) -> list[str]:
+    """Names that are no parameter's, which QGIS passes over in silence: a warning for each."""
+    known = [definition.name() for definition in algorithm.parameterDefinitions()]
+    warnings = []
+    for name in parameters:
+        if name not in known:
+            near = get_close_matches(name.upper(), known, n=1, cutoff=0.5)
+            meant = f" Did you mean {near[0]}?" if near else ""
+            warnings.append(
+                f"{name} is no parameter of '{algorithm.displayName()}' and has no effect.{meant}"
+            )
+    return warnings
 
 
 def with_chosen_texts(

@@ -136,7 +136,7 @@ LOAD_INTO_MEMORY = Recipe(
     tables, class names and attribute tables, CRS with its epoch, control points and rational
     polynomial coefficients, and metadata of all domains. Overviews do not.
     """,
-    tags=("load", "memory", "cache", "read", "shared", "copy", "crop", "bands"),
+    tags=("load", "memory", "cache", "read", "shared", "copy", "crop", "clip", "subset", "bands"),
     inputs=(image(),),
     outputs=(Output("OUTPUT", "Image in memory"),),
     target="memory",
@@ -160,7 +160,19 @@ SAVE_IMAGE = Recipe(
     attribute table are kept with the whole image only. A Cloud Optimized GeoTIFF gets overviews of
     its own.
     """,
-    tags=("save", "write", "export", "geotiff", "cog", "copy", "crop", "bands", "compress"),
+    tags=(
+        "save",
+        "write",
+        "export",
+        "geotiff",
+        "cog",
+        "copy",
+        "crop",
+        "clip",
+        "subset",
+        "bands",
+        "compress",
+    ),
     inputs=(image(),),
     outputs=(Output("OUTPUT", "Saved image"),),
     target="file",
@@ -197,6 +209,11 @@ def styles_of(recipe: Recipe, values: dict[str, Any]) -> dict[str, Style]:
         return {}
     styles: Sequence[Optional[Style]] = getattr(recipe.declaration(**values), "styles", tuple)()
     return {output.name: style for output, style in zip(recipe.outputs, styles) if style}
+
+
+def title_of(recipe: Recipe, values: dict[str, Any]) -> str:
+    """What results are called, before the image's name."""
+    return recipe.label if recipe.declaration is None else recipe.declaration(**values).title
 
 
 def reach_of(recipe: Recipe, values: dict[str, Any]) -> Optional[int]:

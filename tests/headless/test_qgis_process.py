@@ -38,6 +38,24 @@ def test_help_is_plain_text(qgis_process, name):
     assert "<p>" not in shown
 
 
+def test_help_says_everything_once_with_defaults(qgis_process):
+    shown = qgis_process("help", "eoscale:gaussian").stdout
+    algorithm = shown[shown.index("Description") :]
+    for text in ("Gaussian", "Standard deviation of the Gaussian: the larger, the smoother."):
+        assert text in algorithm
+    lines = [line.strip() for line in algorithm.splitlines() if len(line.strip()) > 30]
+    prose = [line for line in lines if not line.startswith(("- ", "Acceptable", "Argument"))]
+    assert len(prose) == len(set(prose))
+    assert algorithm.count("the larger, the smoother") == 1
+    sigma = algorithm[algorithm.index("SIGMA:") :]
+    assert "Default value:\t1.0" in sigma[: sigma.index("TRUNCATE:")]
+
+
+def test_an_unknown_name_is_told(qgis_process, image):
+    done = qgis_process.run("histogram", INPUT=image, BIN=3)
+    assert "BIN is no parameter of 'Histogram' and has no effect. Did you mean BINS?" in done.stdout
+
+
 def test_band_math_to_a_file(qgis_process, image, tmp_path):
     target = tmp_path / "index.tif"
     qgis_process.run(

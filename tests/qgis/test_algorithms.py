@@ -24,6 +24,7 @@ from eoscale_engine.errors import OutputError, TileError
 from eoscale_engine.parameters import as_text
 from eoscale_qgis.algorithms.definition import definitions
 from eoscale_qgis.algorithms.destinations import check_destinations
+from eoscale_qgis.algorithms.engine_algorithm import EngineAlgorithm
 from eoscale_qgis.algorithms.parameters import with_chosen_texts
 from eoscale_qgis.algorithms.recipe import LOAD_INTO_MEMORY, SAVE_IMAGE, plain_text, recipe_of
 from tests.qgis.helpers import read_pixels, write_image
@@ -128,6 +129,45 @@ def test_help_shows_formulas_in_the_dialog_and_in_the_terminal(provider, monkeyp
     assert "start &lt;= x &lt; end" in algorithm.shortHelpString()
     monkeypatch.setattr(QgsApplication, "platform", lambda: "qgis_process")
     assert "start <= x < end" in algorithm.shortHelpString()
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("median filter", "focalstatistics"),
+        ("band arithmetic", "bandmath"),
+        ("decibel", "bandmath"),
+        ("qa bits", "maskimage"),
+        ("layerstack", "stack"),
+        ("clip", "saveimage"),
+        ("clip", "loadintomemory"),
+        ("clip by mask", "maskimage"),
+        ("extract values", "samplepixels"),
+    ],
+)
+def test_what_people_search_for(provider, words, name):
+    algorithm = provider.algorithm(name)
+    assert any(words in tag.lower() for tag in algorithm.tags())
+
+
+def test_a_name_that_is_no_parameter(provider, image, feedback):
+    asked = {"INPUT": image, "RADUIS": 3, "foo": 1, "OUTPUT": TEMPORARY}
+    processing.run("eoscale:focalstatistics", asked, feedback=feedback)
+    assert [text for text in feedback.warnings if "no parameter" in text] == [
+        "RADUIS is no parameter of 'Focal statistics' and has no effect. Did you mean RADIUS?",
+        "foo is no parameter of 'Focal statistics' and has no effect.",
+    ]
+
+
+def test_formats_that_qgis_4_offers_and_takes(provider, engines, image, tmp_path, monkeypatch):
+    offered = provider.supportedOutputRasterLayerFormatAndExtensions()
+    assert offered == [("GTiff", "tif"), ("COG", "tif")]
+    assert set(provider.supportedOutputRasterLayerExtensions()) == {"tif"}
+    monkeypatch.setattr(
+        EngineAlgorithm, "parameterAsOutputRasterFormat", lambda *_: "COG", raising=False
+    )
+    run("saveimage", INPUT=image, OUTPUT=str(tmp_path / "out.tif"))
+    assert engines[0].jobs[0]["outputs"]["OUTPUT"]["format"] == "COG"
 
 
 # ---- values

@@ -183,6 +183,11 @@ class SpectralIndex(ImageFilter):
     )
 
     @property
+    def title(self) -> str:
+        """The index's own name."""
+        return self.index.upper()
+
+    @property
     def makes_invalid(self) -> bool:
         """Where a formula has no finite value."""
         return True
