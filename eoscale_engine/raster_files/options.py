@@ -30,7 +30,7 @@ class WriteOptions:
     level : int or None
         1 (fastest) to 9 for DEFLATE, to 22 for ZSTD and LERC_ZSTD; None for GDAL's default.
     block_size : int
-        Side of a tile in pixels, a multiple of 16, at least 128.
+        Side of a tile in pixels, a multiple of 16, at least 128. Tiles are cut to a smaller image.
     overviews : bool
         Whether smaller copies for display are stored inside; averages, nearest for classes.
     """
@@ -57,18 +57,19 @@ class WriteOptions:
         predictor = 0
         if self.compress not in ("NONE", "LERC_ZSTD"):
             predictor = {"f": 3, "c": 0}.get(kind, 2)
-        block = self.block_size
-        blocks = -(-profile.width // block) * -(-profile.height // block) * profile.count
-        size = (
-            blocks * block**2 * np.dtype(profile.dtype).itemsize * (4 / 3 if self.overviews else 1)
-        )
+        rows, cols = (self._cut(size) for size in (profile.height, profile.width))
+        if format == "COG":
+            rows = cols = max(rows, cols)
+        blocks = -(-profile.width // cols) * -(-profile.height // rows) * profile.count
+        pixels = blocks * rows * cols * (4 / 3 if self.overviews else 1)
+        size = pixels * np.dtype(profile.dtype).itemsize
         options = {
             "COMPRESS": self.compress,
             "BIGTIFF": "YES" if size > CLASSIC_TIFF_BYTES else "NO",
             "NUM_THREADS": str(threads),
         }
         if format == "COG":
-            options["BLOCKSIZE"] = str(self.block_size)
+            options["BLOCKSIZE"] = str(rows)
             options["OVERVIEWS"] = "IGNORE_EXISTING" if self.overviews else "NONE"
             options["OVERVIEW_COMPRESS"] = self.compress
             options["OVERVIEW_RESAMPLING"] = overview_resampling(profile)
@@ -78,7 +79,7 @@ class WriteOptions:
                 options["LEVEL"] = str(self.level)
         else:
             options["TILED"] = "YES"
-            options["BLOCKXSIZE"] = options["BLOCKYSIZE"] = str(self.block_size)
+            options["BLOCKXSIZE"], options["BLOCKYSIZE"] = str(cols), str(rows)
             # As the pixels lie in memory: some bands can be read without decoding the others.
             options["INTERLEAVE"] = "BAND"
             if predictor:
@@ -86,6 +87,10 @@ class WriteOptions:
             if self.level is not None and self.compress in _LEVELS:
                 options["ZLEVEL" if self.compress == "DEFLATE" else "ZSTD_LEVEL"] = str(self.level)
         return [f"{key}={value}" for key, value in options.items()]
+
+    def _cut(self, size: int) -> int:
+        """A tile's side for an image of this size: tiles have multiples of 16 pixels."""
+        return min(self.block_size, -(-size // 16) * 16)
 
 
 def overview_resampling(profile: Profile) -> str:

@@ -17,15 +17,11 @@ from eoscale_engine.own_folders import make_folder, remove_stale_folders
 from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.gdal_calls import ONE_THREAD, call_gdal, reason
 from eoscale_engine.raster_files.gdal_profile import BandStatistics, profile_of
-from eoscale_engine.raster_files.options import (
-    COMPRESSIONS,
-    FORMATS,
-    WriteOptions,
-    overview_resampling,
-)
+from eoscale_engine.raster_files.options import FORMATS, WriteOptions, overview_resampling
 from eoscale_engine.raster_files.reading import RasterFile, open_raster_file
 from eoscale_engine.raster_files.side_file import inside_tiff, keep_beside
 from eoscale_engine.raster_files.signature import source_files
+from eoscale_engine.raster_files.verification import check_codec, check_written
 from eoscale_engine.raster_files.vrt import vrt_of_bands
 
 __all__ = ["FORMATS", "Progress", "WriteOptions", "check_target", "write_raster"]
@@ -126,8 +122,8 @@ def write_raster(
         raise OutputError(f"Unknown format '{format}'. Use one of: {', '.join(FORMATS)}.")
     options = options or WriteOptions()
     check_target(target)
-    _check_codec(format, options)
     source = open_raster_file(source_path)
+    check_codec(format, options, source.profile.dtype)
     watch = _Watch(progress, 0.8 if options.overviews and format == "GTiff" else 1.0)
     beside, name = str(Path(target).absolute().parent), os.path.basename(target)
     try:
@@ -155,15 +151,6 @@ def write_raster(
         shutil.rmtree(folder, ignore_errors=True)
         if held is not None:
             held.close()
-
-
-def _check_codec(format: str, options: WriteOptions) -> None:  # noqa: A002
-    known = gdal.GetDriverByName(format).GetMetadataItem("DMD_CREATIONOPTIONLIST")
-    if f">{options.compress}<" not in known:
-        usable = [name for name in COMPRESSIONS if f">{name}<" in known]
-        raise OutputError(
-            f"This GDAL does not write {options.compress}. Use one of: {', '.join(usable)}."
-        )
 
 
 def _write(
@@ -196,6 +183,7 @@ def _write(
     if made is None:
         return None
     del made  # writes what is still in GDAL's cache
+    check_written(target, between, masked=source.mask == "mask")
     if options.overviews and format == "GTiff":
         watch.next_stage()
         return profile if _add_overviews(target, profile, watch) else None

@@ -29,6 +29,7 @@ from eoscale_engine.raster_files.gdal_profile import (
 from eoscale_engine.raster_files.options import COMPRESSIONS, WriteOptions
 from eoscale_engine.raster_files.reading import Datasets, open_raster_file
 from eoscale_engine.raster_files.signature import file_signature
+from eoscale_engine.raster_files.verification import check_written
 from eoscale_engine.raster_files.vrt import vrt_face
 from eoscale_engine.raster_files.writing import check_target, write_raster
 from eoscale_engine.tiling import Window, blocks_of
@@ -214,13 +215,77 @@ def test_every_type_and_compression(dtype: str, compress: str, tmp_path: Path) -
         assert np.array_equal(file.read(everything(asked)), pixels)
 
 
-def test_lerc_refuses_complex_pixels(tmp_path: Path) -> None:
-    asked = profile("complex64")
+LERC_HAS_NOT = ["int64", "uint64", "complex64", "complex128"]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("driver", ["GTiff", "COG"])
+@pytest.mark.parametrize("dtype", LERC_HAS_NOT)
+def test_lerc_refuses_what_it_cannot_hold(
+    dtype: str, driver: str, threads: int, tmp_path: Path
+) -> None:
+    asked = profile(dtype)
     source = write_face(tmp_path, asked, pixels_of(asked))
     before = contents(tmp_path)
-    with pytest.raises(OutputError):
-        write_raster(source, str(tmp_path / "x.tif"), options=WriteOptions("LERC_ZSTD"))
+    with pytest.raises(OutputError, match=f"LERC_ZSTD cannot hold pixels of type {dtype}. Use"):
+        write_raster(
+            source, str(tmp_path / "x.tif"), format=driver, options=WriteOptions("LERC_ZSTD"),
+            threads=threads,
+        )  # fmt: skip
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("driver", ["GTiff", "COG"])
+@pytest.mark.parametrize("dtype", LERC_HAS_NOT)
+def test_an_error_in_gdals_own_threads_fails_the_write(
+    dtype: str, driver: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their errors do not come back to the caller: what they did not write is zeros."""
+    monkeypatch.setattr(raster_write, "check_codec", lambda *_: None)
+    asked = profile(dtype, width=900, height=700)
+    source = write_face(tmp_path, asked, pixels_of(asked))
+    before = contents(tmp_path)
+    with pytest.raises(OutputError, match="could not be written: the pixels of band 1"):
+        write_raster(
+            source, str(tmp_path / "x.tif"), format=driver, options=WriteOptions("LERC_ZSTD"),
+            threads=2,
+        )  # fmt: skip
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("compress", ["DEFLATE", "ZSTD", "LZW"])
+def test_one_lost_block_is_found(compress: str, tmp_path: Path) -> None:
+    asked = profile("uint16", width=1200, height=1100, bands=(Band(), Band()))
+    pixels = pixels_of(asked)
+    like = gdal.Open(write_face(tmp_path, asked, pixels))
+    path = str(tmp_path / "x.tif")
+    write_raster(str(tmp_path / "face.vrt"), path, options=WriteOptions(compress, block_size=128))
+    check_written(path, like, masked=False)
+    made = gdal.OpenEx(path, gdal.OF_RASTER | gdal.OF_UPDATE)
+    made.GetRasterBand(2).WriteArray(np.zeros((128, 128), "uint16"), 256, 640)
+    made = None
+    with pytest.raises(OutputError, match="band 2 at row 640, column 256"):
+        check_written(path, like, masked=False)
+
+
+@pytest.mark.parametrize("compress", ["NONE", "DEFLATE", "ZSTD"])
+@pytest.mark.parametrize("driver", ["GTiff", "COG"])
+@pytest.mark.parametrize("shape", [(224, 32, 32), (30, 33, 49), (2, 700, 20)])
+def test_blocks_are_cut_to_the_image(
+    shape: tuple[int, int, int], driver: str, compress: str, tmp_path: Path
+) -> None:
+    count, rows, cols = shape
+    asked = profile(width=cols, height=rows, bands=(Band(),) * count)
+    pixels = pixels_of(asked)
+    path = str(tmp_path / "x.tif")
+    source = write_face(tmp_path, asked, pixels)
+    write_raster(source, path, format=driver, options=WriteOptions(compress))
+    assert np.array_equal(open_raster_file(path).read(everything(asked)), pixels)
+    if driver == "GTiff":
+        whole = [-(-rows // 16) * 16, -(-cols // 16) * 16]
+        assert open_raster_file(path).block_shape == (min(whole[0], 512), min(whole[1], 512))
+    if rows < 512:  # COG has square blocks only
+        assert os.path.getsize(path) < 3 * pixels.nbytes
 
 
 @pytest.mark.parametrize(("kind", "dtype"), [("CInt16", "complex64"), ("CInt32", "complex128")])
