@@ -18,11 +18,11 @@ from eoscale_engine import catalogue
 from eoscale_engine.attribute_tables import AttributeColumn, AttributeTable
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.declaration import ImageFilter
-from eoscale_engine.filters.labels.sieve import Sieve
 from eoscale_engine.filters.neighbourhood.gaussian import Gaussian
 from eoscale_engine.filters.pixel.copy import Copy
 from eoscale_engine.filters.pixel.stack import Stack
 from eoscale_engine.procedures.object_size import ObjectSize
+from eoscale_engine.procedures.sieve import Sieve
 from eoscale_engine.profile import Affine, Band, Profile
 from eoscale_engine.tiling import Window
 
@@ -170,7 +170,7 @@ STEPS: dict[str, Callable[[EOContextManager, str], str]] = {
     "load": lambda c, path: c.open_raster(path),
     "copy": lambda c, path: c.filter(Copy(), c.describe(path))[0],
     "stack": lambda c, path: c.filter(Stack(), [c.open_raster(path)])[0],
-    "sieve": lambda c, path: c.filter(Sieve(minimum=2), c.open_raster(path))[0],
+    "sieve": lambda c, path: c.run(Sieve(minimum=2), c.open_raster(path))[0],
     "object size": lambda c, path: c.run(ObjectSize(), c.open_raster(path))[0][0],
     "gaussian": lambda c, path: c.filter(Gaussian(sigma=1.0), c.open_raster(path))[0],
     "crop": lambda c, path: c.crop(c.open_raster(path), Window(*CORNER, 15, 20)),
