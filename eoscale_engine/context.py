@@ -304,7 +304,7 @@ class EOContextManager(PipelineImages, Engine):
     # ---- vectors
 
     def open_polygons(self, path: str, *, label: str = "", id_field: str = "") -> str:
-        """Open the polygons of a vector file for procedures that take some; returns their key.
+        """Open the polygons or points of a vector file for procedures; returns their key.
 
         Parameters
         ----------
@@ -318,7 +318,7 @@ class EOContextManager(PipelineImages, Engine):
         Raises
         ------
         InputError
-            Where there is no such layer, or none with polygons.
+            Where there is no such layer, or none with polygons or points.
         """
         key = f"polygons {next(self._numbers)}"
         self._layers[key] = open_polygon_layer(path, label or path, id_field)
@@ -341,7 +341,7 @@ class EOContextManager(PipelineImages, Engine):
         area = None if extent is None else area_of(profile, extent)
         return self._layer(key).on_grid(
             profile, field=field, all_touched=all_touched, area=area,
-            cancelled=self._runs.observer.cancelled,
+            cancelled=self._runs.observer.cancelled, warn=self._runs.warn,
         )  # fmt: skip
 
     # ---- inside

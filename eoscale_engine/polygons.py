@@ -1,16 +1,20 @@
-"""Polygons on an image's grid: which pixels lie in each, found window by window with GDAL."""
+"""Polygons on an image's grid: which pixels lie in each, found window by window."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 import numpy as np
 from osgeo import gdal, ogr
 
+from eoscale_engine.polygon_pixels import Edges, centres_inside, covered, ranges
 from eoscale_engine.tiling import Window
+
+Numbers = Union[Sequence[int], np.ndarray]
 
 
 class Groups(NamedTuple):
@@ -34,7 +38,7 @@ class Groups(NamedTuple):
 
 @dataclass(frozen=True)
 class Polygons:
-    """Polygons in pixel coordinates of one image.
+    """Polygons in pixel coordinates of one image. A point is the pixel that holds it.
 
     A pixel lies in a polygon if its centre does, or, with ``all_touched``, if the polygon touches
     it at all. The same pixels lie in it whatever the window that is asked for.
@@ -45,77 +49,127 @@ class Polygons:
         The features' own identifiers.
     values : tuple
         What the field that was asked for holds: numbers, text or None; empty without a field.
-    shapes : tuple of bytes
-        Well-known binary, x in columns and y in rows from the image's upper left corner; empty
-        where a feature has no area on the image.
-    windows : tuple of Window
-        The pixels of the image that a polygon can touch; without rows where there are none.
+    points : float64 array of (points, 2)
+        x in columns and y in rows from the image's upper left corner; ring after ring, the first
+        point of each again at its end.
+    rings : int64 array of (rings + 1,)
+        Where the points of each ring begin, and the end.
+    outer : boolean array of (rings,)
+        Which rings are no holes.
+    firsts : int64 array of (polygons + 1,)
+        The first ring of each polygon, and the end; a feature without an area has none.
+    bounds : int64 array of (polygons, 4)
+        The pixels of the image that each can touch: row, column, rows, columns; no rows where there
+        are none.
     repaired : int
         How many had an invalid geometry, such as a ring that crosses itself.
     """
 
     ids: tuple[int, ...]
     values: tuple[Any, ...]
-    shapes: tuple[bytes, ...]
-    windows: tuple[Window, ...]
+    points: np.ndarray
+    rings: np.ndarray
+    outer: np.ndarray
+    firsts: np.ndarray
+    bounds: np.ndarray
     all_touched: bool = False
     repaired: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def groups(self, window: Window, numbers: Sequence[int] = ()) -> Groups:
-        """The pixels of a window by polygon, of all polygons or of those with these numbers."""
-        found, parts = [], []
-        for number in numbers or self._near(window):
-            part = self.windows[number].intersection(window)
-            if not part.rows or not part.cols:
-                continue
-            rows, cols = np.nonzero(self._burnt(self.shapes[number], part))
-            if rows.size:
-                found.append(number)
-                places = (rows + (part.row - window.row)) * window.cols
-                parts.append(places + (cols + (part.col - window.col)))
-        sizes = [part.size for part in parts]
-        places = np.concatenate(parts) if parts else np.empty(0, np.int64)
-        starts = np.cumsum([0, *sizes[:-1]]) if parts else np.empty(0, np.int64)
-        return Groups(np.array(found, np.int64), starts, places)
+    @property
+    def windows(self) -> list[Window]:
+        """The pixels of the image that each can touch; without rows where there are none."""
+        return [Window(*bounds) for bounds in self.bounds.tolist()]
+
+    @property
+    def outside(self) -> int:
+        """How many lie outside of the image, or have no area."""
+        return int(np.count_nonzero(self.bounds[:, 2] == 0))
+
+    def near(self, window: Window) -> np.ndarray:
+        """The numbers of the polygons that may have pixels in a window, ascending."""
+        rows, cols = self.bounds[:, 0], self.bounds[:, 1]
+        meets = (rows < window.end_row) & (rows + self.bounds[:, 2] > window.row)
+        meets &= (cols < window.end_col) & (cols + self.bounds[:, 3] > window.col)
+        return np.flatnonzero(meets)
+
+    def groups(self, window: Window, numbers: Numbers = ()) -> Groups:
+        """The pixels of a window by polygon, of all or of those with these numbers, ascending."""
+        owners, places = self._members(window, numbers if len(numbers) else self.near(window))
+        found, starts = np.unique(owners, return_index=True)
+        return Groups(found, starts, places)
 
     def inside(self, window: Window) -> np.ndarray:
         """Where the pixels of a window lie in any polygon: boolean ``(rows, cols)``."""
-        found = np.zeros((window.rows, window.cols), bool)
-        for number in self._near(window):
-            part = self.windows[number].intersection(window)
-            found[part.relative_to(window).slices] |= self._burnt(self.shapes[number], part)
-        return found
+        found = np.zeros(window.rows * window.cols, bool)
+        found[self._members(window, self.near(window))[1]] = True
+        return found.reshape(window.rows, window.cols)
+
+    def shares(self, number: int, window: Window) -> np.ndarray:
+        """Which share of each pixel of a window one polygon covers: float64 ``(rows, cols)``."""
+        edges, rings = self._edges([number])
+        # twice the area of each ring: positive where x turns to y
+        products = edges.x1 * edges.y2 - edges.x2 * edges.y1
+        areas = np.bincount(rings, products, self.outer.size)
+        signs = np.sign(areas) * np.where(self.outer, 1, -1)
+        return covered(edges, signs[rings], window)
+
+    def _members(self, window: Window, numbers: Numbers) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of polygons, and for each of their pixels its place in the window."""
+        if not self.all_touched:
+            return centres_inside(self._edges(numbers)[0], window)
+        owners, places = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for number in numbers:
+            part = Window(*self.bounds[number].tolist()).intersection(window)
+            if part.rows and part.cols:
+                rows, cols = np.nonzero(self._touched(int(number), part))
+                rows, cols = rows + (part.row - window.row), cols + (part.col - window.col)
+                places.append(rows * window.cols + cols)
+                owners.append(np.full(rows.size, number))
+        return np.concatenate(owners), np.concatenate(places)
 
     @cached_property
-    def bounds(self) -> np.ndarray:
-        """The windows as an array: row, column, rows, columns of each."""
-        return np.array(self.windows, np.int64).reshape(-1, 4)
+    def _ends(self) -> np.ndarray:
+        """Which points end a ring: no edge begins there."""
+        ends = np.zeros(len(self.points), bool)
+        ends[self.rings[1:] - 1] = True
+        return ends
 
-    def _near(self, window: Window) -> list[int]:
-        bounds = self.bounds
-        rows, cols = bounds[:, 0], bounds[:, 1]
-        meets = (rows < window.end_row) & (rows + bounds[:, 2] > window.row)
-        meets &= (cols < window.end_col) & (cols + bounds[:, 3] > window.col)
-        return [int(number) for number in np.flatnonzero(meets)]
+    def _edges(self, numbers: Numbers) -> tuple[Edges, np.ndarray]:
+        """The edges of polygons, and the ring of each."""
+        chosen = np.asarray(numbers, np.int64)
+        begins, ends = self.rings[self.firsts[chosen]], self.rings[self.firsts[chosen + 1]]
+        places, owners = ranges(begins, ends - begins), np.repeat(chosen, ends - begins)
+        inner = ~self._ends[places]
+        places = places[inner]
+        (x1, y1), (x2, y2) = self.points[places].T, self.points[places + 1].T
+        rings = np.searchsorted(self.rings, places, side="right") - 1
+        return Edges(x1, y1, x2, y2, owners[inner]), rings
 
-    def _burnt(self, shape: bytes, window: Window) -> np.ndarray:
-        """The window's pixels in one polygon."""
+    def _touched(self, number: int, window: Window) -> np.ndarray:
+        """The window's pixels that one polygon touches, by GDAL."""
         image = gdal.GetDriverByName("MEM").Create("", window.cols, window.rows, 1, gdal.GDT_Byte)
         image.SetGeoTransform((window.col, 1, 0, window.row, 0, 1))
         source = ogr.GetDriverByName("Memory").CreateDataSource("")
         layer = source.CreateLayer("", None, ogr.wkbUnknown)
         feature = ogr.Feature(layer.GetLayerDefn())
-        feature.SetGeometryDirectly(ogr.CreateGeometryFromWkb(shape))
+        feature.SetGeometryDirectly(ogr.CreateGeometryFromWkb(self._shape(number)))
         layer.CreateFeature(feature)
-        options = ["ALL_TOUCHED=TRUE"] if self.all_touched else []
         # no CRS on either side: these are pixels
         gdal.PushErrorHandler("CPLQuietErrorHandler")
         try:
-            gdal.RasterizeLayer(image, [1], layer, burn_values=[1], options=options)
+            gdal.RasterizeLayer(image, [1], layer, burn_values=[1], options=["ALL_TOUCHED=TRUE"])
         finally:
             gdal.PopErrorHandler()
         burnt: np.ndarray = image.ReadAsArray()
         return burnt.view(bool)
+
+    def _shape(self, number: int) -> bytes:
+        """All rings of a polygon as well-known binary, which the even-odd rule does not tell."""
+        first, end = self.firsts[number : number + 2].tolist()
+        parts = [struct.pack("<BII", 1, ogr.wkbPolygon, end - first)]
+        for start, stop in zip(self.rings[first:end], self.rings[first + 1 : end + 1]):
+            parts += [struct.pack("<I", stop - start), self.points[start:stop].tobytes()]
+        return b"".join(parts)

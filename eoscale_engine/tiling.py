@@ -8,6 +8,8 @@ compute exactly what it would have computed on the whole image.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +77,14 @@ class Window(NamedTuple):
     def relative_to(self, other: Window) -> Window:
         """The same pixels, counted from the upper left corner of ``other``."""
         return Window(self.row - other.row, self.col - other.col, self.rows, self.cols)
+
+
+def window_around(windows: Iterable[Window]) -> Window:
+    """The smallest window that holds all of these."""
+    rows, cols, heights, widths = zip(*windows)
+    row, col = min(rows), min(cols)
+    end_row, end_col = max(map(add, rows, heights)), max(map(add, cols, widths))
+    return Window(row, col, end_row - row, end_col - col)
 
 
 def split(window: Window, rows: int, cols: int) -> list[Window]:

@@ -1,29 +1,32 @@
-"""Polygons in vector files, through OGR: brought to the CRS and the grid of an image."""
+"""Polygons and points in vector files, through OGR: brought to the CRS and grid of an image."""
 
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
-import numpy as np
 from osgeo import gdal, ogr, osr
 
 from eoscale_engine.errors import Cancelled, InputError
+from eoscale_engine.pixel_shapes import PixelShapes
 from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Affine, Profile
 from eoscale_engine.raster_files.completeness import check_kind
 from eoscale_engine.raster_files.gdal_calls import call_gdal, reason
 from eoscale_engine.tiling import Window
 
-NOWHERE = Window(0, 0, 0, 0)
+Say = Callable[[str], None]
+
+
+def _silent(_text: str) -> None:
+    """Nobody listens."""
 
 
 @dataclass(frozen=True)
 class PolygonLayer:
-    """The first layer of a vector file, known to have polygons.
+    """The first layer of a vector file, known to have polygons or points.
 
     Attributes
     ----------
@@ -45,20 +48,37 @@ class PolygonLayer:
         all_touched: bool = False,
         area: Optional[Window] = None,
         cancelled: Callable[[], bool] = lambda: False,
+        warn: Say = _silent,
     ) -> Polygons:
         """The polygons in pixel coordinates of an image, or of its part in a window.
 
-        Those in another CRS are reprojected, point by point; invalid ones are made valid.
+        Those in another CRS are reprojected, point by point; invalid ones are made valid. A point
+        is the pixel that holds it. ``warn`` is told of what makes the result doubtful.
 
         Raises
         ------
         InputError
-            Where there is no such field, or where polygons cannot be reprojected.
+            Where there is no such field, where features cannot be read or reprojected, or where a
+            layer without CRS lies elsewhere.
         """
         area = area or Window(0, 0, profile.height, profile.width)
-        found, errors = call_gdal(self._read, profile, field, area, all_touched, cancelled)
-        if found is None or errors:
+        read, errors = call_gdal(self._read, profile, field, area, all_touched, cancelled)
+        if read is None:
             raise _unreadable(self.label, errors)
+        found, placed = read
+        if not placed:
+            said = f"The layer '{self.label}' has no CRS"
+            if len(found) and found.outside == len(found):
+                raise InputError(
+                    f"{said}, and with the image's none of its {len(found)} features lies on the "
+                    "image. Set the layer's CRS."
+                )
+            warn(f"{said}: it is taken to have the image's. Set it, if that is wrong.")
+        elif len(found) and found.outside == len(found):
+            warn(
+                f"None of the {len(found)} features of '{self.label}' lies on the image. Check "
+                "that both have the right CRS."
+            )
         return found
 
     def _read(
@@ -68,7 +88,8 @@ class PolygonLayer:
         area: Window,
         all_touched: bool,
         cancelled: Callable[[], bool],
-    ) -> Polygons:
+    ) -> tuple[Polygons, bool]:
+        """The polygons, and whether the layer has a CRS where the image has one."""
         source = gdal.OpenEx(self.path, gdal.OF_VECTOR)
         layer = source.GetLayer(0)
         names = [item.name for item in layer.schema]
@@ -78,28 +99,32 @@ class PolygonLayer:
                     f"The layer '{self.label}' has no field '{name}'. It has: "
                     + (", ".join(names) or "none") + "."
                 )  # fmt: skip
-        transformation = self._transformation(layer.GetSpatialRef(), profile)
+        own = _crs_of(layer)
+        transformation = self._transformation(own, profile)
         # without a geotransform an image lies below the origin, as QGIS draws it
         grid = profile.transform or Affine(e=-1.0)
-        near = None if transformation is None else _bounds_of(profile, grid, transformation)
+        world = _World.of(profile, grid, transformation)
         ids: list[int] = []
-        values, shapes, windows, repaired = [], [], [], 0
-        for feature in layer:
+        values: list[Any] = []
+        shapes, repaired = PixelShapes(), 0
+        for feature in _features(layer):
             if len(ids) % 1000 == 0 and cancelled():
                 raise Cancelled("Cancelled.")
             geometry, mended = _valid(feature.GetGeometryRef())
+            if geometry is not None and world is not None and world.exceeded_by(geometry):
+                geometry, _ = _valid(geometry.Intersection(world.box))
             if geometry is not None and transformation is not None:
-                geometry = self._reprojected(geometry, transformation, near)
-            shape, window = _on_pixels(geometry, grid, area, int(all_touched))
+                geometry = self._reprojected(geometry, transformation, world)
+            shapes.add(None if geometry is None else geometry.ExportToWkb(ogr.wkbNDR))
             ids.append(int(feature.GetField(self.id_field) if self.id_field else feature.GetFID()))
             values.append(feature.GetField(field) if field else None)
-            shapes.append(shape)
-            windows.append(window)
             repaired += mended
-        return Polygons(
-            tuple(ids), tuple(values) if field else (), tuple(shapes), tuple(windows),
+        points, rings, outer, firsts, bounds = shapes.on_grid(grid, area, touched=all_touched)
+        found = Polygons(
+            tuple(ids), tuple(values) if field else (), points, rings, outer, firsts, bounds,
             all_touched, repaired,
         )  # fmt: skip
+        return found, own is not None or profile.crs is None
 
     def _transformation(self, own: Any, profile: Profile) -> Any:
         if own is None or profile.crs is None:
@@ -112,22 +137,40 @@ class PolygonLayer:
             reference.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
         return osr.CoordinateTransformation(own, wanted)
 
-    def _reprojected(self, geometry: Any, transformation: Any, near: Any) -> Any:
+    def _reprojected(self, geometry: Any, transformation: Any, world: Optional[_World]) -> Any:
         """In the image's CRS; None where nothing of it lies near the image.
 
         A projection may be undefined far from its place: what fails as a whole is cut first.
         """
         whole = geometry.Clone()
-        if _transformed(geometry, transformation):
-            return geometry
-        if near is not None:
-            part, _ = _valid(whole.Intersection(near))
+        if _transformed(whole, transformation):
+            return whole
+        if world is not None:
+            part, _ = _valid(geometry.Intersection(world.box))
             if part is None or _transformed(part, transformation):
                 return part
         raise InputError(
-            f"The polygons '{self.label}' cannot be reprojected to the image's CRS. Reproject "
+            f"The features of '{self.label}' cannot be reprojected to the image's CRS. Reproject "
             "the layer beforehand, and look at those that lie far from the image."
         )
+
+
+def _crs_of(layer: Any) -> Any:
+    """A layer's CRS; None where it has none, which GeoPackages write as an undefined one."""
+    own = layer.GetSpatialRef()
+    return None if own is None or str(own.GetName()).startswith("Undefined") else own
+
+
+def _features(layer: Any) -> Iterator[Any]:
+    """All features; a RuntimeError at the first that cannot be read, which OGR leaves out."""
+    while True:
+        gdal.ErrorReset()
+        feature = layer.GetNextFeature()
+        if gdal.GetLastErrorType() >= gdal.CE_Failure:
+            raise RuntimeError(gdal.GetLastErrorMsg())
+        if feature is None:
+            return
+        yield feature
 
 
 def _transformed(geometry: Any, transformation: Any) -> bool:
@@ -136,124 +179,125 @@ def _transformed(geometry: Any, transformation: Any) -> bool:
     return done == ogr.OGRERR_NONE and all(map(math.isfinite, geometry.GetEnvelope()))
 
 
-def _bounds_of(profile: Profile, grid: Affine, transformation: Any) -> Any:
-    """The image's bounds and a tenth more in the polygons' CRS; None where they are unknown."""
-    corners = [grid * (col, row) for col in (0, profile.width) for row in (0, profile.height)]
-    x, y = zip(*corners)
-    try:
-        back = transformation.GetInverse().TransformBounds
-    except AttributeError:  # not before GDAL 3.4
-        return None
-    bounds, _ = call_gdal(back, min(x), min(y), max(x), max(y), 21)
-    if bounds is None:
-        return None
-    left, bottom, right, top = bounds
-    if not all(map(math.isfinite, bounds)) or left >= right:  # across the antimeridian
-        return None
-    wide, high = (right - left) / 10, (top - bottom) / 10
-    ring = ogr.Geometry(ogr.wkbLinearRing)
-    for at_right, at_top in ((0, 0), (1, 0), (1, 1), (0, 1), (0, 0)):
-        ring.AddPoint_2D(
-            right + wide if at_right else left - wide, top + high if at_top else bottom - high
-        )
-    box = ogr.Geometry(ogr.wkbPolygon)
-    box.AddGeometry(ring)
-    return box
+@dataclass(frozen=True)
+class _World:
+    """What lies near an image, in the CRS of a layer.
+
+    Attributes
+    ----------
+    box : geometry
+        The image's bounds and a tenth more: what of a large polygon is looked at.
+    limits : (left, right, bottom, top)
+        What goes beyond is cut to the box: a projection turns it to anything.
+    """
+
+    box: Any
+    limits: tuple[float, float, float, float]
+
+    @classmethod
+    def of(cls, profile: Profile, grid: Affine, transformation: Any) -> Optional[_World]:
+        """None where the bounds are unknown."""
+        corners = [grid * (col, row) for col in (0, profile.width) for row in (0, profile.height)]
+        x, y = zip(*corners)
+        bounds: Any = min(x), min(y), max(x), max(y)
+        if transformation is not None:
+            if not hasattr(transformation, "TransformBounds"):  # not before GDAL 3.4
+                return None
+            bounds, _ = call_gdal(transformation.GetInverse().TransformBounds, *bounds, 21)
+        if bounds is None:
+            return None
+        left, bottom, right, top = bounds
+        if not all(map(math.isfinite, bounds)) or left >= right:  # across the antimeridian
+            return None
+        wide, high = right - left, top - bottom
+        ring = ogr.Geometry(ogr.wkbLinearRing)
+        for at_right, at_top in ((0, 0), (1, 0), (1, 1), (0, 1), (0, 0)):
+            ring.AddPoint_2D(
+                right + wide / 10 if at_right else left - wide / 10,
+                top + high / 10 if at_top else bottom - high / 10,
+            )
+        box = ogr.Geometry(ogr.wkbPolygon)
+        box.AddGeometry(ring)
+        # straight lines stay what they are: then only what exceeds numbers is cut
+        times = 1000 if transformation is None else 1
+        return cls(
+            box, (left - times * wide, right + times * wide, bottom - times * high,
+                  top + times * high),
+        )  # fmt: skip
+
+    def exceeded_by(self, geometry: Any) -> bool:
+        """Whether a geometry goes far beyond the image."""
+        left, right, bottom, top = geometry.GetEnvelope()
+        low_x, high_x, low_y, high_y = self.limits
+        return bool(left < low_x or right > high_x or bottom < low_y or top > high_y)
 
 
 def open_polygon_layer(path: str, label: str, id_field: str = "") -> PolygonLayer:
-    """A vector file's first layer; an InputError where it has no polygons."""
+    """A vector file's first layer; an InputError where it has neither polygons nor points."""
     check_kind(label, path)
     source, errors = call_gdal(gdal.OpenEx, path, gdal.OF_VECTOR)
     layer = None if source is None else source.GetLayer(0)
     if layer is None:
         why = reason(errors)
         raise InputError(f"'{label}' cannot be opened as a layer of polygons: {why}.")
-    found, errors = call_gdal(_has_polygons, layer)
-    if found is None or errors:
+    found, errors = call_gdal(_has_zones, layer)
+    if found is None:
         raise _unreadable(label, errors)
     if not found:
-        raise InputError(f"The layer '{label}' has no polygons. Choose one that has.")
+        raise InputError(
+            f"The layer '{label}' has no polygons or points. Choose one that has; of lines, make "
+            "polygons with Buffer first."
+        )
     return PolygonLayer(path, label, id_field)
 
 
-def _has_polygons(layer: Any) -> bool:
-    geometries = (feature.GetGeometryRef() for feature in layer)
+def _has_zones(layer: Any) -> bool:
+    geometries = (feature.GetGeometryRef() for feature in _features(layer))
     return any(
-        shape is not None and shape.GetDimension() == 2 and not shape.IsEmpty()
+        shape is not None and not shape.IsEmpty() and shape.GetDimension() != 1
         for shape in geometries
     )
 
 
 def _unreadable(label: str, errors: list[str]) -> InputError:
     return InputError(
-        f"The polygons '{label}' cannot be read: {reason(errors)}. The file may be damaged or "
+        f"The layer '{label}' cannot be read: {reason(errors)}. The file may be damaged or "
         "incomplete: copy or download it again."
     )
 
 
+_READY = (ogr.wkbPolygon, ogr.wkbMultiPolygon, ogr.wkbPoint, ogr.wkbMultiPoint)
+"""Flat geometries that are taken as they are, where they are valid."""
+
+
 def _valid(geometry: Any) -> tuple[Any, bool]:
-    """A geometry's polygons as a flat, valid multipolygon, or None; and whether it was mended."""
-    if geometry is None or geometry.IsEmpty() or geometry.GetDimension() != 2:
+    """A flat, valid geometry of polygons, or of points, or None; and whether it was mended."""
+    if geometry is None or geometry.IsEmpty():
         return None, False
+    dimension = geometry.GetDimension()
+    if dimension == 1:
+        return None, False
+    ready = geometry.GetGeometryType() in _READY
+    if ready and (dimension == 0 or geometry.IsValid()):
+        return geometry, False
     geometry = geometry.GetLinearGeometry()
     geometry.FlattenTo2D()
-    mended = not geometry.IsValid()
+    mended = dimension == 2 and not geometry.IsValid()
     if mended:
         geometry = geometry.MakeValid() or geometry
-    whole = ogr.Geometry(ogr.wkbMultiPolygon)
-    for polygon in _polygons_of(geometry):
-        whole.AddGeometry(polygon)
-    return (None if whole.IsEmpty() else whole), mended
+    wanted, whole = (
+        (ogr.wkbPolygon, ogr.wkbMultiPolygon) if dimension else (ogr.wkbPoint, ogr.wkbMultiPoint)
+    )
+    several = ogr.Geometry(whole)
+    for part in _parts(geometry, wanted):
+        several.AddGeometry(part)
+    return (None if several.IsEmpty() else several), mended
 
 
-def _polygons_of(geometry: Any) -> Iterator[Any]:
+def _parts(geometry: Any, wanted: int) -> Iterator[Any]:
     """A repaired geometry may be a collection with lines, which have no area."""
-    if ogr.GT_Flatten(geometry.GetGeometryType()) == ogr.wkbPolygon:
+    if ogr.GT_Flatten(geometry.GetGeometryType()) == wanted:
         yield geometry
     else:
         for number in range(geometry.GetGeometryCount()):
-            yield from _polygons_of(geometry.GetGeometryRef(number))
-
-
-def _on_pixels(geometry: Any, grid: Affine, area: Window, beyond: int) -> tuple[bytes, Window]:
-    """A multipolygon in pixels of an area, and the pixels of the area that it can touch."""
-    if geometry is None:
-        return b"", NOWHERE
-    shape = bytearray(geometry.ExportToWkb(ogr.wkbNDR))
-    # from the corner on, so that an edge through the centres of pixels stays on them
-    corner = np.array((grid.c, grid.f))
-    adjugate = np.array(((grid.e, -grid.d), (-grid.b, grid.a)))
-    determinant = grid.a * grid.e - grid.b * grid.d
-    lows, highs = [], []
-    for offset, count in _rings(shape):
-        points = np.frombuffer(shape, "<f8", 2 * count, offset).reshape(-1, 2)
-        points[:] = (points - corner) @ adjugate / determinant
-        # whole numbers, so that an extent's pixels are those of the whole image
-        points -= (area.col, area.row)
-        lows.append(points.min(axis=0).tolist())
-        highs.append(points.max(axis=0).tolist())
-    (left, top), (right, bottom) = map(min, zip(*lows)), map(max, zip(*highs))
-    row, end_row = _between(top - beyond, bottom + beyond, area.rows)
-    col, end_col = _between(left - beyond, right + beyond, area.cols)
-    if end_col <= col or end_row <= row:
-        return b"", NOWHERE
-    return bytes(shape), Window(row, col, end_row - row, end_col - col)
-
-
-def _between(low: float, high: float, size: int) -> tuple[int, int]:
-    """The lines, of so many, from one place to another: the first, and the one after the last."""
-    return min(max(math.floor(low), 0), size), min(max(math.ceil(high), 0), size)
-
-
-def _rings(shape: bytearray) -> Iterator[tuple[int, int]]:
-    """Where the points of each ring lie in a little-endian multipolygon, and how many they are."""
-    (polygons,) = struct.unpack_from("<I", shape, 5)
-    place = 9
-    for _ in range(polygons):
-        (rings,) = struct.unpack_from("<I", shape, place + 5)
-        place += 9
-        for _ in range(rings):
-            (count,) = struct.unpack_from("<I", shape, place)
-            yield place + 4, count
-            place += 4 + 16 * count
+            yield from _parts(geometry.GetGeometryRef(number), wanted)

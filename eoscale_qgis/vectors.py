@@ -1,4 +1,4 @@
-"""Vector layers of polygons as the engine's sources.
+"""Vector layers of polygons or points as the engine's sources.
 
 Whatever the layer is (edited, in memory, in a database, a selection of its features), its polygons
 are written to a GeoPackage that lives as long as the run, with the features' identifiers.
@@ -30,7 +30,11 @@ from eoscale_qgis.fields import INTEGER, free_name
 # Invalid polygons are repaired by the engine, and not by whom the user's settings would have.
 UNCHECKED = QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks
 
-AREAS = (QgsWkbTypes.GeometryType.PolygonGeometry, QgsWkbTypes.GeometryType.UnknownGeometry)
+SHAPES = (
+    QgsWkbTypes.GeometryType.PolygonGeometry,
+    QgsWkbTypes.GeometryType.PointGeometry,
+    QgsWkbTypes.GeometryType.UnknownGeometry,
+)
 
 
 @dataclass
@@ -68,13 +72,13 @@ class PolygonSource:
                     f"The layer '{self.label}' has no field '{name}'. It has: "
                     + (", ".join(names) or "none") + "."
                 )  # fmt: skip
-        # what is no layer of polygons is not searched for some
-        may_have = QgsWkbTypes.geometryType(self.features.wkbType()) in AREAS
-        if not may_have or not any(map(_has_area, self._read([]))):
-            selected = "" if may_have else "; it is a layer of other geometries"
+        # what is no layer of polygons or points is not searched for some
+        may_have = QgsWkbTypes.geometryType(self.features.wkbType()) in SHAPES
+        if not may_have or not any(map(_has_place, self._read([]))):
+            lines = "" if may_have else "; of lines, make polygons with Buffer first"
             raise InputError(
-                f"The layer '{self.label}' has no polygons ({self.role}){selected}. Choose one "
-                "that has; with 'Selected features only', select some."
+                f"The layer '{self.label}' has no polygons or points ({self.role}). Choose one "
+                f"that has{lines}; with 'Selected features only', select some."
             )
 
     def _read(self, names: Sequence[str]) -> Iterable[QgsFeature]:
@@ -132,9 +136,9 @@ class PolygonSource:
         return {"path": self.path, "label": self.label, "id_field": self.id_field}
 
 
-def _has_area(feature: QgsFeature) -> bool:
+def _has_place(feature: QgsFeature) -> bool:
     geometry = feature.geometry()
-    return not geometry.isEmpty() and geometry.constGet().dimension() == 2
+    return not geometry.isEmpty() and geometry.constGet().dimension() != 1
 
 
 def _watched(

@@ -26,7 +26,7 @@ from eoscale_engine.tile_work.jobs import (
     ReduceJob,
     name_of,
 )
-from eoscale_engine.tiling import CELL, Window, split, strip_shape
+from eoscale_engine.tiling import CELL, Window, split, strip_shape, window_around
 
 TASK_BYTES = 64 * 1024 * 1024
 """Most bytes of images that a task of a reduction looks at where one piece has fewer."""
@@ -221,8 +221,5 @@ def _by_place(windows: Sequence[Window]) -> dict[Window, list[Window]]:
         cells.setdefault((window.row // CELL, window.col // CELL), []).append(window)
     groups: dict[Window, list[Window]] = {}
     for _, several in sorted(cells.items()):
-        row, col = min(w.row for w in several), min(w.col for w in several)
-        end_row, end_col = max(w.end_row for w in several), max(w.end_col for w in several)
-        whole = Window(row, col, end_row - row, end_col - col)
-        groups.setdefault(whole, []).extend(several)
+        groups.setdefault(window_around(several), []).extend(several)
     return groups

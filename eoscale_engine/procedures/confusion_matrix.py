@@ -32,7 +32,7 @@ WIDEST = 256
 
 @dataclass(frozen=True)
 class ConfusionMatrix(Procedure):
-    """Measure how right a classification is, by a reference image or by labelled polygons.
+    """Measure how right a classification is, by a reference image, labelled polygons or points.
 
     The matrix n(i, j) counts the pixels of reference class i that the classification has as class
     j: the reference is in the rows, the classification in the columns. With N pixels, n(i.) of
@@ -55,10 +55,12 @@ class ConfusionMatrix(Procedure):
     95 %. Both are of independent samples: of pixels side by side, as in polygons, they are far too
     narrow.
 
-    The reference is an image on the same grid, or polygons with a field that holds the integers of
-    the classes, as numbers or as text; polygons without a label do not count, and pixels in several
-    polygons count in each. Pixels that are invalid in either are left out, and counted. ``ignored``
-    values are left out where the reference has them, and where the classification has them.
+    The reference is an image on the same grid, or polygons or points with a field that holds the
+    integers of the classes, as numbers or as text: those of Sample pixels have it in ``stratum``. A
+    point is the pixel that holds it; lines are no reference. Polygons without a label do not count,
+    and pixels in several polygons, or with several points, count for each. Pixels that are invalid
+    in either are left out, and counted. ``ignored`` values are left out where the reference has
+    them, and where the classification has them.
 
     Classes are the stored pixels, integers or floats, without scale and offset. With more than 256
     classes the table has no columns of the matrix. More than 250 000 pairs of values are refused.
@@ -91,8 +93,8 @@ class ConfusionMatrix(Procedure):
         ),
         polygons(
             "POLYGONS",
-            label="Reference polygons",
-            help="With a field of the true class",
+            label="Reference polygons or points",
+            help="With a field of the true class; a point is the pixel that holds it",
             optional=True,
         ),
     )
@@ -129,7 +131,7 @@ class ConfusionMatrix(Procedure):
         kind="field",
         role="POLYGONS",
         label="Field of the class",
-        help="Field of the polygons with the integer of their class",
+        help="Field of the polygons or points with the integer of their class",
     )
     ignored: tuple[float, ...] = parameter(
         (),

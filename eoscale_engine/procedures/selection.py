@@ -16,7 +16,9 @@ MASK = image(
 )
 """The input of a mask image."""
 
-POLYGONS = polygons("POLYGONS", help="Only pixels inside them count", optional=True)
+POLYGONS = polygons(
+    "POLYGONS", help="Only pixels inside them count; of points, those that hold one", optional=True
+)
 """The input of polygons that pixels must lie in."""
 
 _ROLES = (MASK.role, POLYGONS.role)
@@ -62,7 +64,7 @@ def selection_notes(within: Optional[Within]) -> list[str]:
         return notes
     touched = "polygons touch" if found.all_touched else "lie inside polygons by their centres"
     notes.append(f"Only pixels that {touched} count.")
-    outside = sum(not shape for shape in found.shapes)
+    outside = found.outside
     if outside:
         notes.append(f"{outside} of {len(found)} polygons lie outside the image or are empty.")
     if found.repaired:

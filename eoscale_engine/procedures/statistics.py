@@ -157,7 +157,7 @@ class RasterStatistics(Procedure):
         if self.distinct:
             several = [band.digits.size for band in counts]
             if np.dtype(profile.dtype).itemsize > 2:
-                valid = sum(band.valid for band in moments)
+                valid = sum(int(band.valid) for band in moments)
                 several = distinct_pixels(engine, images, valid, within=within)
             columns, rows = (*columns, "distinct"), [(*r, n) for r, n in zip(rows, several)]
         table = tuple(

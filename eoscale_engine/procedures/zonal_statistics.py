@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Optional
@@ -10,48 +9,42 @@ from typing import Any, ClassVar, Optional
 import numpy as np
 
 from eoscale_engine.declaration import (
-    Chart,
     Engine,
     Input,
     Procedure,
     Summary,
-    Table,
     image,
     parameter,
     polygons,
 )
 from eoscale_engine.errors import InputError
 from eoscale_engine.parameters import RAW
-from eoscale_engine.procedures.chart_labels import band_titles, value_label
-from eoscale_engine.procedures.percentiles import check_percentiles, column_of
+from eoscale_engine.procedures.percentiles import check_percentiles
 from eoscale_engine.procedures.selection import ALL_TOUCHED
 from eoscale_engine.procedures.zonal_statistics_scattered import scattered_zones
-from eoscale_engine.profile import Band, Profile
-from eoscale_engine.reductions.areas import AREA_UNIT, UNITS, area_note, differing, row_areas
-from eoscale_engine.reductions.statistics import scale_notes
+from eoscale_engine.procedures.zonal_statistics_tables import zones_summary
+from eoscale_engine.profile import Profile
+from eoscale_engine.reductions.areas import AREA_UNIT, differing, row_areas
 from eoscale_engine.reductions.zones import Zones, ZonesFound
+from eoscale_engine.reductions.zones_shares import ShareMoments
 from eoscale_engine.reductions.zones_windows import (
     Asked,
     WindowZones,
     Zone,
     ZoneBand,
-    moment_values,
 )
-from eoscale_engine.tiling import Window
+from eoscale_engine.tiling import Window, window_around
 
 COMPACT_SIDE = 1024
 """Longest side of a window that is taken at once: a few megabytes, whatever the zones."""
 
+SMALL_SIDE, SMALL_CELL = 128, 256
+"""Zones up to this side, that begin in one cell of this size, are taken together."""
+
 FILLED = 1 / 8
 """Least share of its bounding box that a zone of an image has to fill to be compact."""
 
-MOST_BARS = 50
-"""Zones of a chart with a bar for each; of more, their means are counted."""
-
 MOST_PERCENTILES = 101
-
-MOMENTS = ("sum", "mean", "minimum", "maximum", "range", "std_dev", "variance")
-MODES = ("majority", "minority", "variety")
 
 
 @dataclass(frozen=True)
@@ -61,6 +54,16 @@ class ZonalStatistics(Procedure):
     Zones are the polygons of a layer, each by itself, also where they overlap; or the values of
     one band of a zone image of whole numbers, as stored, of which nodata is no zone. A pixel lies
     in a polygon if its centre does, or, with ``all_touched``, if the polygon touches it at all.
+    A point is the pixel that holds it; several points of one feature are its pixels, each once.
+    Lines have no area and are no zones: make polygons of them with Buffer.
+
+    A polygon without the centre of a pixel has no values; a note tells how many there are. With
+    ``weighted`` each pixel that a polygon touches counts by the share w of it that the polygon
+    covers, of all polygons: ``count = sum(w)``, ``sum = sum(w x)``, ``mean = sum / count``,
+    ``variance = sum(w (x - mean)^2) / count``; minimum and maximum are of all touched pixels, and
+    there are no percentiles, majority, minority and variety. QGIS's own zonal statistics do so for
+    polygons with at most one centre, and find the same count, sum, mean, minimum and maximum of
+    them.
 
     With the n valid pixels x of a band in a zone: ``mean = sum(x) / n``, ``variance = sum((x -
     mean)^2) / n`` of the population, ``std_dev = sqrt(variance)``, ``range = maximum - minimum``.
@@ -95,7 +98,7 @@ class ZonalStatistics(Procedure):
         image(help="Whose pixels are looked at, and whose grid the zones are brought to"),
         image("ZONES", label="Zone image", optional=True, band_choice=False,
               help="Whole numbers, the same in all pixels of a zone; or give polygons"),
-        polygons(optional=True, help="Zones; or give a zone image"),
+        polygons(optional=True, label="Polygons or points", help="Zones; or give a zone image"),
     )  # fmt: skip
     one_of: ClassVar[tuple[str, ...]] = ("ZONES", "POLYGONS")
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
@@ -123,6 +126,12 @@ class ZonalStatistics(Procedure):
     )
     prefix: str = parameter("", help="What the names of all columns but 'zone' begin with")
     area_unit: str = parameter(**AREA_UNIT)
+    weighted: bool = parameter(
+        False,
+        label="Weight by covered area",
+        help="Each pixel counts by the share of it that a polygon covers: for polygons that are "
+        "small beside pixels",
+    )
     all_touched: bool = parameter(**ALL_TOUCHED)
     raw: bool = parameter(**RAW)
 
@@ -141,10 +150,20 @@ class ZonalStatistics(Procedure):
         if len(self.percentiles or ()) > MOST_PERCENTILES:
             raise InputError(f"{self.label}: give at most {MOST_PERCENTILES} percentages.")
         check_percentiles(self.label, self.percentiles or ())
+        if self.weighted and self.frequencies:
+            raise InputError(
+                f"{self.label}: majority, minority and variety are not found by covered area. "
+                "Choose one of the two."
+            )
 
     def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
         """Refuse zones that are no whole numbers."""
         super().check(inputs)
+        if self.weighted and inputs.get("ZONES"):
+            raise InputError(
+                f"{self.label}: the zones of an image cover whole pixels. Weighting by covered "
+                "area needs polygons."
+            )
         for profile in inputs.get("ZONES", ()):
             if np.dtype(profile.dtype).kind not in "iu":
                 raise InputError(
@@ -159,7 +178,8 @@ class ZonalStatistics(Procedure):
     @property
     def asked(self) -> Asked:
         """What is asked of each zone's values."""
-        return Asked(tuple(sorted(set(self.percentiles or ()))), self.frequencies, self.raw)
+        shares = () if self.weighted else tuple(sorted(set(self.percentiles or ())))
+        return Asked(shares, self.frequencies, self.raw)
 
 
 def statistics_of_zones(
@@ -170,23 +190,53 @@ def statistics_of_zones(
     areas = row_areas(profile)
     varying = differing(areas)
     zones, windows = _zones(asked, images, engine, varying)
+    if asked.weighted:
+        found = engine.reduce(ShareMoments(zones=zones), {"INPUT": images["INPUT"]})
+    else:
+        found = _unweighted(asked, images, engine, zones, windows, side)
+    nothing = Zone(0, 0.0, (ZoneBand(),) * profile.count)
+    listed = [found.get(number, nothing) for number in range(len(zones))]
+    return zones_summary(asked, profile, zones, listed, areas)
+
+
+def _unweighted(
+    asked: ZonalStatistics,
+    images: Mapping[str, Sequence[Any]],
+    engine: Engine,
+    zones: Zones,
+    windows: Sequence[tuple[Window, float]],
+    side: int,
+) -> dict[int, Zone]:
+    """Each zone that has pixels, by its number."""
     roles = {role: images.get(role, ()) for role in ("INPUT", "ZONES")}
-    compact: dict[Window, list[int]] = {}
-    scattered = []
+    compact, scattered = [], []
     for number, (window, share) in enumerate(windows):
         if max(window.rows, window.cols) <= side and share >= FILLED:
             if window.rows and window.cols:
-                compact.setdefault(window, []).append(number)
+                compact.append((number, window))
         else:
             scattered.append(number)
     found: dict[int, Zone] = {}
     if compact:
-        work = WindowZones(zones=zones, asked=asked.asked, windows=compact)
-        found = engine.reduce(work, roles, windows=list(compact))
+        together = _together(compact)
+        work = WindowZones(zones=zones, asked=asked.asked, windows=together)
+        found = engine.reduce(work, roles, windows=list(together))
     found.update(scattered_zones(engine, roles, zones, scattered, asked.asked))
-    nothing = Zone(0, 0.0, (ZoneBand(),) * profile.count)
-    listed = [found.get(number, nothing) for number in range(len(zones))]
-    return _summary(asked, profile, zones, listed, areas)
+    return found
+
+
+def _together(zones: Sequence[tuple[int, Window]]) -> dict[Window, list[int]]:
+    """Small zones that begin near each other in one window: in a few calls for all of them."""
+    groups: dict[tuple[int, ...], list[tuple[int, Window]]] = {}
+    for number, window in zones:
+        small = max(window.rows, window.cols) <= SMALL_SIDE
+        place = (window.row // SMALL_CELL, window.col // SMALL_CELL) if small else window
+        groups.setdefault(place, []).append((number, window))
+    found: dict[Window, list[int]] = {}
+    for several in groups.values():
+        numbers, windows = zip(*several)
+        found.setdefault(window_around(windows), []).extend(numbers)
+    return {window: sorted(numbers) for window, numbers in found.items()}
 
 
 def _zones(
@@ -198,7 +248,9 @@ def _zones(
     """The zones, and the window of each with the share of it that the zone is known to fill."""
     if images.get("POLYGONS"):
         layer = engine.polygons(
-            images["POLYGONS"][0], images["INPUT"][0], all_touched=asked.all_touched
+            images["POLYGONS"][0],
+            images["INPUT"][0],
+            all_touched=asked.all_touched and not asked.weighted,
         )
         return Zones(layer, row_areas=areas), [(window, 1.0) for window in layer.windows]
     band = asked.zone_band - 1
@@ -207,108 +259,3 @@ def _zones(
     shares = found.pixels / (found.ends - found.begins).prod(axis=1)
     zones = Zones(values=found.values, band=band, row_areas=areas)
     return zones, list(zip(windows, shares.tolist()))
-
-
-# ---------------------------------------------------------------- table, chart, notes
-
-
-def _columns(asked: ZonalStatistics, profile: Profile) -> tuple[str, ...]:
-    shares = asked.asked.percentiles
-    names = ["count", "invalid", *MOMENTS]
-    names += map(column_of, shares)
-    names += MODES if asked.frequencies else ()
-    numbers = [f"b{number}_" for number in profile.band_numbers] if profile.count > 1 else [""]
-    each = [number + name for number in numbers for name in names]
-    return ("zone", *(asked.prefix + name for name in ("pixels", "area", *each)))
-
-
-def _band_values(asked: Asked, found: ZoneBand, band: Band) -> tuple[Any, ...]:
-    """A zone's values in one band, in the order of the columns."""
-    moments = found.moments
-    percentiles = found.percentiles or (None,) * len(asked.percentiles)
-    modes = found.modes or ((None,) * len(MODES) if asked.values else ())
-    values = moment_values(moments, band, asked.raw)
-    return (moments.valid, moments.invalid, *values, *percentiles, *modes)
-
-
-def _summary(
-    asked: ZonalStatistics,
-    profile: Profile,
-    zones: Zones,
-    listed: Sequence[Zone],
-    areas: Optional[np.ndarray],
-) -> Summary:
-    layer = zones.polygons
-    names = zones.values.tolist() if layer is None else layer.ids
-    unit = UNITS[asked.area_unit]
-    # rows of one area: its product with the number of pixels is more exact than a sum
-    same = None if areas is None or zones.row_areas is not None else float(areas[0])
-    rows = []
-    for name, zone in zip(names, listed):
-        area = zone.area if same is None else zone.pixels * same
-        values = [
-            value
-            for found, band in zip(zone.bands, profile.bands)
-            for value in _band_values(asked.asked, found, band)
-        ]
-        rows.append((name, zone.pixels, None if areas is None else area / unit, *values))
-    pixels = tuple(
-        (number, band.name, *(sum(zone.bands[place].moments[n] for zone in listed) for n in (0, 1)))
-        for place, (number, band) in enumerate(zip(profile.band_numbers, profile.bands))
-    )
-    columns = _columns(asked, profile)
-    first_mean = next(name for name in columns if name.endswith("mean"))
-    empty = sum(not any(band.moments.valid for band in zone.bands) for zone in listed)
-    return Summary(
-        asked.label,
-        (
-            Table("Zones", columns, tuple(rows), first_mean),
-            Table("Pixels of all zones", ("band", "name", "valid", "invalid"), pixels),
-        ),
-        {"ZONE_COUNT": len(listed), "EMPTY": empty},
-        (_chart(asked, profile, names, listed),) if len(listed) > empty else (),
-        (*_notes(asked, profile, zones, listed, empty), area_note(profile, asked.area_unit)),
-    )
-
-
-def _notes(
-    asked: ZonalStatistics, profile: Profile, zones: Zones, listed: Sequence[Zone], empty: int
-) -> list[str]:
-    notes = ["std_dev and variance are of the population: sum((x - mean)^2) / count."]
-    if not listed:
-        notes.append("There is no zone: all pixels of the zone image are nodata.")
-    if empty:
-        notes.append(f"{empty} of {len(listed)} zones have no valid pixel: no values.")
-    if zones.polygons is not None and zones.polygons.repaired:
-        notes.append(f"{zones.polygons.repaired} polygon(s) were invalid and have been repaired.")
-    if any(band.moments.infinite for zone in listed for band in zone.bands):
-        notes.append(
-            "Infinite pixels count as valid and show in minimum, maximum, range and percentiles, "
-            "but are left out of sum, mean, std_dev and variance."
-        )
-    return notes + scale_notes(profile, asked.raw)
-
-
-def _chart(
-    asked: ZonalStatistics, profile: Profile, names: Sequence[int], listed: Sequence[Zone]
-) -> Chart:
-    """The mean of each zone, or how many zones have which mean."""
-    label = value_label(profile, "Mean", raw=asked.raw)
-    series = []
-    for place, (title, band) in enumerate(zip(band_titles(profile), profile.bands)):
-        found = [moment_values(zone.bands[place].moments, band, asked.raw)[1] for zone in listed]
-        means = np.array([math.nan if mean is None else mean for mean in found], np.float64)
-        means[np.isinf(means)] = math.nan
-        series.append((title, tuple(map(float, names)), tuple(means.tolist())))
-    if len(listed) <= MOST_BARS:
-        return Chart("Mean of each zone", "Zone", label, tuple(series))
-    finite = [np.array(means)[np.isfinite(means)] for _, _, means in series]
-    every = np.concatenate(finite)
-    low, high = (every.min(), every.max()) if every.size else (0.0, 0.0)
-    edges = np.linspace(low, high if high > low else low + 1, MOST_BARS + 1)
-    middles = tuple(((edges[1:] + edges[:-1]) / 2).tolist())
-    counted = tuple(
-        (title, middles, tuple(np.histogram(means, edges)[0].astype(float).tolist()))
-        for (title, _, _), means in zip(series, finite)
-    )
-    return Chart("Means of the zones", label, "Zones", counted)

@@ -79,10 +79,8 @@ class _Batch:
             modes = self._modes(profile, band, moments) if self.asked.values else {}
             records.append(
                 {
-                    zone: ZoneBand(
-                        moments.of(row), percentiles[band].get(zone, ()), modes.get(zone, ())
-                    )
-                    for row, zone in enumerate(moments.zones.tolist())
+                    zone: ZoneBand(one, percentiles[band].get(zone, ()), modes.get(zone, ()))
+                    for zone, one in zip(moments.zones.tolist(), moments.each())
                 }
             )
         for zone, pixels, area in zip(*(column.tolist() for column in sizes)):

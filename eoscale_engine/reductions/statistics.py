@@ -26,12 +26,12 @@ class Moments(NamedTuple):
 
     ``minimum`` and ``maximum`` are of all valid pixels; ``total`` is the sum of the finite ones,
     and ``squares``, ``cubes`` and ``fourths`` are the sums of these powers of their deviations from
-    the mean. Integers keep exact Python ints.
+    the mean. Integers keep exact Python ints. Pixels are counted by whole numbers, or by shares.
     """
 
-    valid: int = 0
-    invalid: int = 0
-    infinite: int = 0
+    valid: float = 0
+    invalid: float = 0
+    infinite: float = 0
     minimum: Union[int, float] = math.inf
     maximum: Union[int, float] = -math.inf
     total: Union[int, float] = 0
@@ -40,7 +40,7 @@ class Moments(NamedTuple):
     fourths: float = 0.0
 
     @property
-    def finite(self) -> int:
+    def finite(self) -> float:
         """Number of valid pixels that are not infinite."""
         return self.valid - self.infinite
 
@@ -237,7 +237,7 @@ def moments_of_counts(values: np.ndarray, pixels: np.ndarray, invalid: int) -> M
     return Moments(valid, invalid, 0, minimum, maximum, total, *(float(p.sum()) for p in sums))
 
 
-def physical(value: Any, band: Band, raw: bool, pixels: int = 1) -> Any:
+def physical(value: Any, band: Band, raw: bool, pixels: float = 1) -> Any:
     """``pixel * scale + offset``, for a number or a new float64 array; unchanged where ``raw``.
 
     Of more ``pixels`` than one, their sum from the sum of the stored ones.

@@ -10,7 +10,7 @@ import numpy as np
 
 from eoscale_engine.declaration import Blocks, Input, Reduction, image, parameter
 from eoscale_engine.errors import InputError
-from eoscale_engine.polygons import Polygons
+from eoscale_engine.polygons import Groups, Polygons
 from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import Window
 
@@ -28,6 +28,9 @@ _TABLE = 1 << 18
 
 _NONE = (1 << 16) - 1
 """In that table, what is no zone."""
+
+
+NOTHING = Groups(*(np.empty(0, np.int64) for _ in range(3)))
 
 
 class Members(NamedTuple):
@@ -77,25 +80,16 @@ class Zones:
             yield self._of_values(blocks, numbers)
             return
         core, bounds = blocks.core, self.polygons.bounds[numbers]
-        near = (bounds[:, 0] < core.end_row) & (bounds[:, 0] + bounds[:, 2] > core.row)
-        near &= (bounds[:, 1] < core.end_col) & (bounds[:, 1] + bounds[:, 3] > core.col)
-        chosen = numbers[near].tolist()
-        if not chosen:  # no numbers would mean all of them
-            yield Members(np.empty(0, np.uint16), np.empty(0, np.int64))
-        step = max(1, MOST_PIXELS // (core.rows * core.cols))
-        for start in range(0, len(chosen), step):
-            groups = self.polygons.groups(core, chosen[start : start + step])
+        begins = np.maximum(bounds[:, :2], (core.row, core.col))
+        ends = np.minimum(bounds[:, :2] + bounds[:, 2:], (core.end_row, core.end_col))
+        sides = np.maximum(ends - begins, 0)
+        near = np.flatnonzero(sides.all(axis=1))
+        amounts = sides[near].prod(axis=1).cumsum() // MOST_PIXELS
+        for chosen in np.split(near, starts_of(amounts)[1:]):
+            groups = self.polygons.groups(core, numbers[chosen]) if chosen.size else NOTHING
             zones = np.searchsorted(numbers, groups.numbers).astype(np.uint16)
             sizes = np.diff(groups.starts, append=groups.places.size)
             yield Members(np.repeat(zones, sizes), groups.places)
-
-    def places(self, blocks: Blocks, number: int) -> np.ndarray:
-        """The pixels of one zone in a window: indices in row order, ascending."""
-        if self.polygons is not None:
-            return self.polygons.groups(blocks.core, (number,)).places
-        pixels, valid = zone_pixels(blocks, self.band)
-        found = pixels == self.values[number]
-        return np.flatnonzero(found if valid is None else found & valid)
 
     def _of_values(self, blocks: Blocks, numbers: np.ndarray) -> Members:
         pixels, valid = zone_pixels(blocks, self.band)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import repeat
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -37,13 +38,11 @@ class BandMoments(NamedTuple):
     totals: np.ndarray
     squares: np.ndarray
 
-    def of(self, place: int) -> Moments:
-        """The moments in one row, as Python numbers."""
-        valid, infinite, low, high, total = (
-            column[place] if column.dtype == object else column[place].item()
-            for column in self[1:6]
-        )
-        return Moments(valid, 0, infinite, low, high, total, float(self.squares[place]))
+    def each(self) -> Iterator[Moments]:
+        """The moments of each row, as Python numbers."""
+        valid, infinite, *others = (column.tolist() for column in self[1:])
+        for row in zip(valid, repeat(0), infinite, *others):
+            yield Moments(*row)
 
 
 ZonesPartial = tuple[Sizes, list[BandMoments]]
@@ -75,7 +74,7 @@ class ZoneMoments(Reduction):
         sizes = Sizes(members.zones[starts], pixels, areas)
         with np.errstate(over="ignore", invalid="ignore"):
             bands = [
-                _band_moments(*valid_values(blocks[0], band, members))
+                band_moments(*valid_values(blocks[0], band, members))
                 for band in range(len(blocks[0].pixels))
             ]
         return sizes, bands
@@ -118,7 +117,7 @@ def valid_values(block: Block, band: int, members: Members) -> tuple[np.ndarray,
     return zones, block.pixels[band].ravel()[places]
 
 
-def _band_moments(zones: np.ndarray, values: np.ndarray) -> BandMoments:
+def band_moments(zones: np.ndarray, values: np.ndarray) -> BandMoments:
     """Of values sorted by zone, in two passes: sums, then squared deviations from the means."""
     starts = starts_of(zones)
     if not starts.size:

@@ -1,21 +1,25 @@
-"""Statistics of zones each of which lies in a window: all from its pixels at once."""
+"""Statistics of zones each of which lies in a window: from all of its pixels at once."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Optional, Union
 
 import numpy as np
 
-from eoscale_engine.declaration import Block, Blocks, Input, Reduction, parameter
+from eoscale_engine.declaration import Blocks, Input, Reduction, parameter
 from eoscale_engine.profile import Band, Profile
 from eoscale_engine.reductions.percentiles import between, place_of
-from eoscale_engine.reductions.statistics import Moments, moments, physical
-from eoscale_engine.reductions.zones import INPUTS, starts_of
+from eoscale_engine.reductions.statistics import Moments, physical
+from eoscale_engine.reductions.zones import INPUTS, Members, starts_of
+from eoscale_engine.reductions.zones_moments import band_moments, by_zone, valid_values
 
 Value = Optional[Union[int, float]]
+
+MOST_AT_ONCE = 60_000
+"""Zones of a window that are looked at together: their places are kept in 16 bits."""
 
 
 class Asked(NamedTuple):
@@ -69,16 +73,19 @@ class ZoneBand(NamedTuple):
 
 
 class Zone(NamedTuple):
-    """A zone's pixels, their area in square metres where rows differ in it, and its bands."""
+    """A zone's pixels (or the sum of their shares), and its bands.
 
-    pixels: int
+    ``area`` is in square metres, where rows differ in it.
+    """
+
+    pixels: float
     area: float
     bands: tuple[ZoneBand, ...]
 
 
 @dataclass(frozen=True)
 class WindowZones(Reduction):
-    """Statistics of zones, each from one window that holds it. Gives a :class:`Zone` by number.
+    """Statistics of zones, each from a window that holds it. Gives a :class:`Zone` by number.
 
     ``reduce`` gets the windows. Integers are summed exactly, floats in one fixed order; nothing is
     merged, so that a zone's values depend on its own pixels only.
@@ -90,23 +97,41 @@ class WindowZones(Reduction):
 
     zones: Any = parameter(kind="data", help="Zones")
     asked: Any = parameter(kind="data", help="Asked")
-    windows: Any = parameter(kind="data", help="Numbers of the zones of each window")
+    windows: Any = parameter(kind="data", help="Numbers of the zones of each window, ascending")
 
     def map(self, blocks: Blocks) -> dict[int, Zone]:
         """The zones of one window."""
-        return {number: self._zone(blocks, number) for number in self.windows[blocks.core]}
+        every = np.array(self.windows[blocks.core], np.int64)
+        found: dict[int, Zone] = {}
+        for start in range(0, every.size, MOST_AT_ONCE):
+            numbers = every[start : start + MOST_AT_ONCE]
+            for members in self.zones.members(blocks, numbers):
+                found.update(self._zones(blocks, numbers, by_zone(members)))
+        return found
 
-    def _zone(self, blocks: Blocks, number: int) -> Zone:
-        places = self.zones.places(blocks, number)
-        block, area = blocks[0], 0.0
-        if self.zones.row_areas is not None:
-            rows = places // blocks.core.cols
-            area = float(self.zones.row_areas[rows + blocks.core.row].sum())
-        bands = tuple(
-            zone_band(_values(block, band, places), places.size, self.asked, properties)
-            for band, properties in enumerate(block.profile.bands)
-        )
-        return Zone(places.size, area, bands)
+    def _zones(
+        self, blocks: Blocks, numbers: np.ndarray, members: Members
+    ) -> Iterator[tuple[int, Zone]]:
+        """All of these pixels, sorted by zone, together: calls for each zone would take longer."""
+        starts = starts_of(members.zones)
+        zones = members.zones[starts].tolist()
+        pixels = np.diff(starts, append=members.zones.size).tolist()
+        areas = [0.0] * len(zones)
+        if self.zones.row_areas is not None and zones:
+            rows = members.places // blocks.core.cols + blocks.core.row
+            areas = np.add.reduceat(self.zones.row_areas[rows], starts).tolist()
+        bands = [
+            zone_bands(*valid_values(blocks[0], band, members), self.asked, properties)
+            for band, properties in enumerate(blocks[0].profile.bands)
+        ]
+        for zone, count, area in zip(zones, pixels, areas):
+            listed = [found.get(zone, ZoneBand()) for found in bands]
+            invalid = [count - one.moments.valid for one in listed]
+            complete = tuple(
+                one._replace(moments=one.moments._replace(invalid=rest)) if rest else one
+                for one, rest in zip(listed, invalid)
+            )
+            yield int(numbers[zone]), Zone(count, area, complete)
 
     def merge(self, first: dict[int, Zone], second: dict[int, Zone]) -> dict[int, Zone]:
         """The zones of both windows."""
@@ -118,36 +143,36 @@ class WindowZones(Reduction):
         return merged
 
 
-def _values(block: Block, band: int, places: np.ndarray) -> np.ndarray:
-    """The valid pixels of a zone."""
-    values: np.ndarray = block.pixels[band].ravel()[places]
-    return values if block.valid is None else values[block.valid[band].ravel()[places]]
-
-
-def zone_band(values: np.ndarray, pixels: int, asked: Asked, band: Band) -> ZoneBand:
-    """All statistics of one zone from its valid pixels."""
-    size = values.size
-    if not size:
-        return ZoneBand(Moments(invalid=pixels))
+def zone_bands(
+    zones: np.ndarray, values: np.ndarray, asked: Asked, band: Band
+) -> dict[int, ZoneBand]:
+    """The statistics of one band by zone, of valid pixels that are sorted by zone."""
     # the sum of very large floats may overflow to infinity, as it says
     with np.errstate(over="ignore", invalid="ignore"):
-        found = moments(values)._replace(invalid=pixels - size)
-    places = [asked.place(percentile, size, band) for percentile in asked.percentiles]
+        found = band_moments(zones, values)
+    moments = list(found.each())
+    if not (asked.percentiles or asked.values):
+        return dict(zip(found.zones.tolist(), map(ZoneBand, moments)))
+    values = values[np.lexsort((values, zones))]
+    ends = np.cumsum(found.valid).tolist()
+    return {
+        zone: _with_ranks(values[end - one.valid : end], one, asked, band)
+        for zone, one, end in zip(found.zones.tolist(), moments, ends)
+    }
+
+
+def _with_ranks(values: np.ndarray, found: Moments, asked: Asked, band: Band) -> ZoneBand:
+    """One zone's percentiles and most frequent values too, from its values in ascending order."""
+    percentiles = []
+    for share in asked.percentiles:
+        low, part = asked.place(share, values.size, band)
+        above = values[low + 1].item() if part else None
+        percentiles.append(asked.percentile(values[low].item(), above, part, band))
     modes: tuple[Value, ...] = ()
-    if asked.values or (places and values.dtype.itemsize <= 2):
-        # of up to 16 bits a radix sort, as fast as a partition
-        values = np.sort(values, kind="stable")
-    elif places:
-        ranks = {rank for low, share in places for rank in ((low, low + 1) if share else (low,))}
-        values = np.partition(values, sorted(ranks))
     if asked.values:
         starts = starts_of(values)
-        modes = asked.modes(values[starts], np.diff(starts, append=size), band)
-    percentiles = tuple(
-        asked.percentile(values[low].item(), values[low + 1].item() if share else None, share, band)
-        for low, share in places
-    )
-    return ZoneBand(found, percentiles, modes)
+        modes = asked.modes(values[starts], np.diff(starts, append=values.size), band)
+    return ZoneBand(found, tuple(percentiles), modes)
 
 
 def moment_values(found: Moments, band: Band, raw: bool) -> tuple[Value, ...]:

@@ -89,11 +89,12 @@ def bands_name(recipe: Recipe, item: Input) -> str:
 def _inputs(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
     for item in recipe.inputs:
         if item.polygons:
-            area = QgsProcessing.SourceType.TypeVectorPolygon
+            kinds = QgsProcessing.SourceType
+            shapes = [kinds.TypeVectorPolygon, kinds.TypeVectorPoint]
             source = QgsProcessingParameterFeatureSource(
-                item.role, item.label, [area], None, item.optional
+                item.role, item.label, shapes, None, item.optional
             )
-            yield described(source, item.help or "A layer of polygons, in any CRS.")
+            yield described(source, item.help or "A layer of polygons or points, in any CRS.")
         elif item.many:
             kind = QgsProcessing.SourceType.TypeRaster
             layers = QgsProcessingParameterMultipleLayers(

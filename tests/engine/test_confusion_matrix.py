@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any, Optional
 
@@ -17,7 +18,7 @@ from sklearn.metrics import (
 )
 
 from eoscale_engine.context import EOContextManager
-from eoscale_engine.errors import InputError
+from eoscale_engine.errors import InputError, InputWarning
 from eoscale_engine.procedures.confusion_matrix import ConfusionMatrix
 from eoscale_engine.profile import Affine, Band, Profile
 from eoscale_engine.tiling import Window
@@ -286,13 +287,51 @@ def test_all_touched(tmp_path: Path) -> None:
 def test_polygons_without_pixels_or_field(tmp_path: Path) -> None:
     one = classification(40, 40)
     path = boxes(tmp_path, [((100, 100, 9, 9), 1)])
-    made = compared(one, polygons=path, field="class")
+    with pytest.warns(InputWarning, match="None of the 1 features .* lies on the image"):
+        made = compared(one, polygons=path, field="class")
     assert made.rows() == []
     assert made.summary.numbers["COMPARED"] == 0
     with pytest.raises(InputError, match="name the field"):
         compared(one, polygons=path)
     with pytest.raises(InputError, match="no field 'code'"):
         compared(one, polygons=path, field="code")
+
+
+def test_points_are_the_pixels_that_hold_them(tmp_path: Path) -> None:
+    """Also those that Sample pixels makes, with the class that they have in a stratum."""
+    one = classification(40, 60)
+    random = np.random.default_rng(6)
+    places = [(int(row), int(col)) for row, col in random.integers(0, (40, 60), (30, 2))]
+    within = random.uniform(0.01, 0.99, (30, 2))
+    groups = [places[:10], places[10:11], places[11:]]  # several points of one feature, too
+    pixels, valid = one.pixels[0], one.valid[0]
+    features, done = [], 0
+    counts: Counter[tuple[int, int]] = Counter()
+    for group, label in zip(groups, (2, 1, 3)):
+        points = [
+            [(col + dx) * SIDE, -(row + dy) * SIDE]
+            for (row, col), (dx, dy) in zip(group, within[done:])
+        ]
+        done += len(group)
+        geometry = {"type": "MultiPoint", "coordinates": [*points, points[0]]}
+        if len(points) == 1:
+            geometry = {"type": "Point", "coordinates": points[0]}
+        features.append(
+            {"type": "Feature", "properties": {"class": float(label)}, "geometry": geometry}
+        )
+        for place in set(group):
+            if valid[place]:
+                counts[label, int(pixels[place])] += 1
+    path = tmp_path / "points.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    for touched in (False, True):
+        made = compared(one, polygons=path, field="class", all_touched=touched)
+        found = {
+            (row["class"], other): row[f"as_{other}"]
+            for row in made.rows()
+            for other in (item["class"] for item in made.rows())
+        }
+        assert {pair: count for pair, count in found.items() if count} == dict(counts)
 
 
 def test_exactly_one_reference(tmp_path: Path) -> None:

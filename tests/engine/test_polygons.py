@@ -13,7 +13,7 @@ from osgeo import gdal, ogr, osr
 
 from eoscale_engine.context import EOContextManager, Observer
 from eoscale_engine.declaration import Blocks, Reduction, Within
-from eoscale_engine.errors import Cancelled, GridError, InputError
+from eoscale_engine.errors import Cancelled, GridError, InputError, InputWarning
 from eoscale_engine.profile import CRS
 from eoscale_engine.tiling import Window
 
@@ -194,10 +194,10 @@ def test_what_is_no_layer_of_polygons_is_refused(
 ) -> None:
     with pytest.raises(InputError, match="'fields' cannot be opened"):
         context.open_polygons(str(tmp_path / "none.gpkg"), label="fields")
-    point = {"type": "Point", "coordinates": [1, 2]}
-    for geometries in ([], [point], [None]):
+    line = {"type": "LineString", "coordinates": [[1, 2], [3, 4]]}
+    for geometries in ([], [line], [None]):
         path = write(tmp_path / "zones.geojson", geometries)
-        with pytest.raises(InputError, match="has no polygons|cannot be opened"):
+        with pytest.raises(InputError, match="has no polygons or points.*Buffer|cannot be opened"):
             context.open_polygons(path)
     layer = context.open_polygons(write(tmp_path / "zones.geojson", GEOMETRIES), label="fields")
     with pytest.raises(InputError, match="'fields' has no field 'area'. It has: kind"):
@@ -216,9 +216,69 @@ def test_polygons_that_have_no_place_in_the_image_s_crs_lie_outside(
     path = write(tmp_path / "zones.geojson", geometries, 4326)
     found = context.polygons(context.open_polygons(path), key)
     whole = Window(0, 0, ROWS, COLS)
-    assert not found.shapes[0]
+    assert found.outside == 1
     assert found.groups(whole).numbers.tolist() == [1]
     assert found.inside(whole).all()
+
+
+WORLD = [[-180.0, -90.0], [180.0, -90.0], [180.0, 90.0], [-180.0, 90.0], [-180.0, -90.0]]
+HUGE = [[-1e11, -1e11], [1e11, -1e11], [1e11, 1e11], [-1e11, 1e11], [-1e11, -1e11]]
+
+
+@pytest.mark.parametrize(("ring", "epsg"), [(WORLD, 4326), (HUGE, 32631), (HUGE, 3857)])
+@pytest.mark.parametrize("all_touched", [False, True])
+def test_polygons_far_larger_than_the_image_hold_all_of_it(
+    context: EOContextManager, key: str, tmp_path: Path, ring: Any, epsg: int, all_touched: bool
+) -> None:
+    path = write(tmp_path / "zones.geojson", [{"type": "Polygon", "coordinates": [ring]}], epsg)
+    found = context.polygons(context.open_polygons(path), key, all_touched=all_touched)
+    whole = Window(0, 0, ROWS, COLS)
+    assert found.inside(whole).all()
+    if not all_touched:
+        assert (found.shares(0, whole) == 1).all()
+
+
+def without_crs(path: Path, source: str) -> str:
+    """A GeoPackage of the same features with an undefined CRS."""
+    gdal.VectorTranslate(str(path), source, format="GPKG", layerCreationOptions=["SRID=-1"])
+    file = gdal.OpenEx(str(path), gdal.OF_VECTOR | gdal.OF_UPDATE)
+    for table, column in (("gpkg_contents", "srs_id"), ("gpkg_geometry_columns", "srs_id")):
+        file.ExecuteSQL(f"UPDATE {table} SET {column} = -1")
+    del file
+    return str(path)
+
+
+def test_a_layer_without_crs(context: EOContextManager, key: str, tmp_path: Path) -> None:
+    here = write(tmp_path / "here.geojson", GEOMETRIES)
+    there = str(tmp_path / "there.gpkg")
+    gdal.VectorTranslate(there, here, dstSRS="EPSG:4326", format="GPKG")
+    known = context.polygons(context.open_polygons(here), key)
+    unknown = context.open_polygons(without_crs(tmp_path / "a.gpkg", here), label="fields")
+    with pytest.warns(InputWarning, match="'fields' has no CRS"):
+        found = context.polygons(unknown, key)
+    np.testing.assert_array_equal(found.points, known.points)
+    degrees = context.open_polygons(without_crs(tmp_path / "b.gpkg", there), label="fields")
+    with pytest.raises(InputError, match="'fields' has no CRS.*Set the layer's CRS"):
+        context.polygons(degrees, key)
+
+
+def test_none_on_the_image_is_told(context: EOContextManager, key: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "z.geojson", [{"type": "Polygon", "coordinates": [BEYOND]}])
+    layer = context.open_polygons(path, label="fields")
+    with pytest.warns(InputWarning, match="None of the 1 features of 'fields' lies on the image"):
+        context.polygons(layer, key)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_shapefile_that_was_cut_off(
+    context: EOContextManager, key: str, tmp_path: Path, share: float
+) -> None:
+    source, path = write(tmp_path / "z.geojson", [GEOMETRIES[0]] * 50), tmp_path / "fields.shp"
+    gdal.VectorTranslate(str(path), source, format="ESRI Shapefile")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(InputError, match="'fields' cannot be (read|opened)"):
+        context.polygons(context.open_polygons(str(path), label="fields"), key)
 
 
 def test_an_image_without_a_geotransform_lies_below_the_origin(
@@ -228,7 +288,7 @@ def test_an_image_without_a_geotransform_lies_below_the_origin(
     ring = [[10, -10], [20, -10], [20, -15], [10, -15], [10, -10]]
     path = write(tmp_path / "zones.geojson", [{"type": "Polygon", "coordinates": [ring]}])
     found = context.polygons(context.open_polygons(path), key)
-    assert found.windows == (Window(10, 10, 5, 10),)
+    assert found.windows == [Window(10, 10, 5, 10)]
 
 
 def test_reading_polygons_can_be_cancelled(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from scipy import stats
 
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.declaration import Summary
-from eoscale_engine.errors import GridError, InputError
+from eoscale_engine.errors import GridError, InputError, InputWarning
 from eoscale_engine.procedures.histogram import Histogram
 from eoscale_engine.procedures.percentiles import Percentiles
 from eoscale_engine.procedures.statistics import RasterStatistics
@@ -524,7 +524,8 @@ def test_polygons_that_cross_themselves_are_repaired_and_said(tmp_path: Path) ->
 
 
 def test_nothing_inside(tmp_path: Path) -> None:
-    _, summary = in_context(RasterStatistics(), tmp_path, polygons=boxes((900, 900, 950, 950)))
+    with pytest.warns(InputWarning, match="lies on the image"):
+        _, summary = in_context(RasterStatistics(), tmp_path, polygons=boxes((900, 900, 950, 950)))
     assert (summary.numbers["VALID"], summary.numbers["INVALID"]) == (0, 0)
     assert summary.numbers["MEAN"] is summary.numbers["MEDIAN"] is None
 

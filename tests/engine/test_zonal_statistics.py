@@ -240,6 +240,134 @@ def test_all_touched(tmp_path: Path) -> None:
     assert plain[60]["pixels"] == 0
 
 
+def geometries(tmp_path: Path, *shapes: Any) -> str:
+    """A GeoJSON file of geometries, given in columns and rows: y grows upwards."""
+    features = []
+    for number, text in enumerate(shapes, 1):
+        shape = json.loads(ogr.CreateGeometryFromWkt(text).ExportToJson())
+        features.append({"type": "Feature", "id": number, "properties": {}, "geometry": shape})
+    path = tmp_path / "shapes.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return str(path)
+
+
+@pytest.mark.usefixtures("way")
+def test_a_point_is_the_pixel_that_holds_it(tmp_path: Path) -> None:
+    picture = image(np.arange(2337, dtype="int32").reshape(1, 41, 57))
+    path = geometries(
+        tmp_path, "POINT (3.9 -7.01)", "MULTIPOINT (0 0, 0.5 -0.5, 56.99 -40.99)", "POINT (57 -3)",
+        "POINT Z (4 -7 5)", "GEOMETRYCOLLECTION (POINT (1 -1), POLYGON ((2 -2,4 -2,4 -4,2 -2)))",
+        "LINESTRING (1 -1, 9 -9)",
+    )  # fmt: skip
+    for touched in (False, True):
+        found = rows(run(ZonalStatistics(all_touched=touched), picture, path))
+        pixels = [(row["count"], row["sum"]) for row in found.values()]
+        assert pixels[:4] == [(1, 57 * 7 + 3), (2, 2336), (0, None), (1, 57 * 7 + 4)]
+        assert pixels[4][0] > 1 - (not touched)
+        assert pixels[5] == (0, None)
+
+
+def covered_by_geos(shape: Any, rows_: int, cols: int) -> np.ndarray:
+    """The share of each pixel that a geometry covers, cut out pixel by pixel."""
+    shares = np.zeros((rows_, cols))
+    for row, col in np.ndindex(rows_, cols):
+        pixel = ogr.CreateGeometryFromWkt(
+            f"POLYGON (({col} {-row},{col + 1} {-row},{col + 1} {-row - 1},{col} {-row - 1},"
+            f"{col} {-row}))"
+        )
+        shares[row, col] = shape.Intersection(pixel).GetArea()
+    return shares
+
+
+SHAPES = (
+    "POLYGON ((3.2 -2.1,3.4 -2.2,3.3 -2.9,3.2 -2.1))",  # within a pixel
+    "POLYGON ((5.6 -4.6,6.4 -4.7,6.3 -5.4,5.7 -5.3,5.6 -4.6))",  # in four, without a centre
+    "POLYGON ((0.5 -0.5,20.3 -1.2,18.9 -14.6,2 -15.5,0.5 -0.5),(6 -4,12.7 -4.6,10.5 -8.2,6 -4))",
+    "POLYGON ((4 -4,8 -4,8 -8,4 -8,4 -4))",  # whole pixels
+    "POLYGON ((-9.5 5.5,7.3 5.5,7.3 -3.3,-9.5 -3.3,-9.5 5.5))",  # beyond the image
+    "MULTIPOLYGON (((1 -1,2.5 -1,2.5 -3,1 -1)),((11 -11,13.1 -11,13.1 -12.2,11 -11)))",
+    "POLYGON ((2 -12,9 -15,9 -12,2 -15,2 -12))",  # crosses itself
+    "POINT (7.3 -7.8)",
+    "POLYGON ((30 -30,31 -30,31 -31,30 -30))",  # outside
+    "POLYGON ((0 -7.6,22 -7.6,22 -7.601,0 -7.601,0 -7.6))",  # a sliver
+)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32"])
+def test_weighted_by_covered_area(dtype: str, tmp_path: Path) -> None:
+    pixels, valid = random_image(dtype, (2, 17, 23), seed=3, holes=0.2)
+    if dtype == "float32":
+        pixels[0, 2, 6] = np.inf
+    picture, path = image(pixels, valid & (pixels != 0)), geometries(tmp_path, *SHAPES)
+    summary = run(ZonalStatistics(weighted=True), picture, path)
+    found = list(rows(summary).values())
+    assert not {"b1_median", "b1_majority"} & set(found[0])
+    for row, text in zip(found, SHAPES):
+        shape = ogr.CreateGeometryFromWkt(text).MakeValid()
+        if text.startswith("POINT"):
+            shape = ogr.CreateGeometryFromWkt("POLYGON ((7 -7,8 -7,8 -8,7 -8,7 -7))")
+        shares = covered_by_geos(shape, 17, 23)
+        assert row["pixels"] == pytest.approx(shares.sum(), abs=1e-9)
+        for band in range(2):
+            here = picture.valid[band] & (shares > 1e-9)
+            x, w = picture.pixels[band][here].astype(float), shares[here]
+            name = f"b{band + 1}_"
+            assert row[name + "count"] == pytest.approx(w.sum(), abs=1e-9)
+            assert row[name + "count"] + row[name + "invalid"] == pytest.approx(row["pixels"])
+            if not x.size:
+                assert row[name + "mean"] is None
+                continue
+            assert (row[name + "minimum"], row[name + "maximum"]) == (x.min(), x.max())
+            x, w = x[np.isfinite(x)], w[np.isfinite(x)]
+            mean = (w * x).sum() / w.sum()
+            variance = (w * (x - mean) ** 2).sum() / w.sum()
+            assert row[name + "sum"] == pytest.approx((w * x).sum(), rel=1e-9)
+            assert row[name + "mean"] == pytest.approx(mean, rel=1e-9)
+            assert row[name + "variance"] == pytest.approx(variance, rel=1e-6, abs=1e-9)
+    assert any("by covered area" in note for note in summary.notes)
+
+
+def test_shares_do_not_depend_on_cells_and_extents(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    picture = image(random.integers(0, 4000, (1, 1100, 1200)).astype("uint16"))
+    ring = [(400.3, 300.1), (1190.2, 600.7), (700.9, 1090.4)]
+    path = layer(tmp_path, [[ring]])
+    row = rows(run(ZonalStatistics(weighted=True), picture, path))[10]
+    x, y = np.array(ring).T
+    area = abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
+    assert row["count"] == pytest.approx(area, rel=1e-12)
+    parts = [Window(0, 0, 777, 1200), Window(777, 0, 323, 1200)]
+    pieces = [
+        rows(run(ZonalStatistics(weighted=True), picture, path, extent=part))[10] for part in parts
+    ]
+    for name in ("count", "sum"):
+        assert sum(piece[name] for piece in pieces) == pytest.approx(row[name], rel=1e-12)
+
+
+def test_polygons_without_a_centre_are_counted(tmp_path: Path) -> None:
+    picture = image(np.ones((1, 17, 23), "uint8"))
+    summary = run(ZonalStatistics(), picture, geometries(tmp_path, *SHAPES))
+    assert any("3 polygons lie on the image, but hold no centre" in note for note in summary.notes)
+
+
+def test_what_cannot_be_weighted(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="majority, minority and variety"):
+        ZonalStatistics(weighted=True, frequencies=True)
+    with pytest.raises(InputError, match="needs polygons"):
+        run(ZonalStatistics(weighted=True), image(np.ones((1, 45, 57))), zone_image((45, 57)))
+
+
+def test_very_many_polygons_in_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than one look takes at once, and more pixels than are gathered together."""
+    monkeypatch.setattr("eoscale_engine.reductions.zones_windows.MOST_AT_ONCE", 3)
+    monkeypatch.setattr("eoscale_engine.reductions.zones.MOST_PIXELS", 50)
+    pixels, valid = random_image("int16", (1, 41, 57), seed=3, holes=0.2)
+    picture, path = image(pixels, valid & (pixels != -99)), layer(tmp_path, RINGS * 3)
+    found = rows(run(FULL, picture, path))
+    for name, zone in masks(path, pixels.shape).items():
+        agree(found[name], wanted(picture, 0, zone))
+
+
 @pytest.mark.usefixtures("way")
 def test_zones_over_several_cells(tmp_path: Path) -> None:
     random = np.random.default_rng(1)

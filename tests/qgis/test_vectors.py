@@ -162,7 +162,8 @@ def test_polygons_are_no_image():
     assert "ALIGN" not in alone
     assert "POLYGONS_BANDS" not in alone
     source, field = alone["POLYGONS"], alone["FIELD"]
-    assert source.dataTypes() == [QgsProcessing.SourceType.TypeVectorPolygon]
+    kinds = QgsProcessing.SourceType
+    assert source.dataTypes() == [kinds.TypeVectorPolygon, kinds.TypeVectorPoint]
     assert field.parentLayerParameterName() == "POLYGONS"
     assert alone["OUTPUT"].dataType() == QgsProcessing.SourceType.TypeVectorPoint
 
@@ -224,8 +225,10 @@ def test_every_geometry_with_an_area_is_taken(own, written, image, kind, shapes)
 
 
 def test_layers_without_polygons_are_refused_by_name(own, image, tmp_path):
-    assert "'my zones' has no polygons (POLYGONS)" in refusal(image, layer_of())
-    assert "my zones" in refusal(image, layer_of("POINT(1 1)", kind="Point"))
+    assert "'my zones' has no polygons or points (POLYGONS)" in refusal(image, layer_of())
+    lines = layer_of("LINESTRING(1 1,2 2)", kind="LineString")
+    assert "'my zones' has no polygons or points (POLYGONS)" in refusal(image, lines)
+    assert "Buffer" in refusal(image, lines)
     table = QgsVectorLayer("NoGeometry?field=a:integer", "a table", "memory")
     assert "a table" in refusal(image, table)
     assert "has no field 'no'. It has: name, area." in refusal(image, layer_of(SQUARE), FIELD="no")

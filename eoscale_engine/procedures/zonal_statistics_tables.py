@@ -1,0 +1,139 @@
+"""The table, chart and notes of zonal statistics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Optional
+
+import numpy as np
+
+from eoscale_engine.declaration import Chart, Summary, Table
+from eoscale_engine.procedures.chart_labels import band_titles, value_label
+from eoscale_engine.procedures.percentiles import column_of
+from eoscale_engine.profile import Band, Profile
+from eoscale_engine.reductions.areas import UNITS, area_note
+from eoscale_engine.reductions.statistics import scale_notes
+from eoscale_engine.reductions.zones import Zones
+from eoscale_engine.reductions.zones_windows import Asked, Zone, ZoneBand, moment_values
+
+MOST_BARS = 50
+"""Zones of a chart with a bar for each; of more, their means are counted."""
+
+MOMENTS = ("sum", "mean", "minimum", "maximum", "range", "std_dev", "variance")
+MODES = ("majority", "minority", "variety")
+
+
+def _columns(asked: Any, profile: Profile) -> tuple[str, ...]:
+    shares = asked.asked.percentiles
+    names = ["count", "invalid", *MOMENTS]
+    names += map(column_of, shares)
+    names += MODES if asked.frequencies else ()
+    numbers = [f"b{number}_" for number in profile.band_numbers] if profile.count > 1 else [""]
+    each = [number + name for number in numbers for name in names]
+    return ("zone", *(asked.prefix + name for name in ("pixels", "area", *each)))
+
+
+def _band_values(asked: Asked, found: ZoneBand, band: Band) -> tuple[Any, ...]:
+    """A zone's values in one band, in the order of the columns."""
+    moments = found.moments
+    percentiles = found.percentiles or (None,) * len(asked.percentiles)
+    modes = found.modes or ((None,) * len(MODES) if asked.values else ())
+    values = moment_values(moments, band, asked.raw)
+    return (moments.valid, moments.invalid, *values, *percentiles, *modes)
+
+
+def zones_summary(
+    asked: Any,
+    profile: Profile,
+    zones: Zones,
+    listed: Sequence[Zone],
+    areas: Optional[np.ndarray],
+) -> Summary:
+    """The summary of zones, listed by their numbers.
+
+    ``asked`` is the declaration; ``areas`` are square metres of a pixel of each row.
+    """
+    layer = zones.polygons
+    names = zones.values.tolist() if layer is None else layer.ids
+    unit = UNITS[asked.area_unit]
+    # rows of one area: its product with the number of pixels is more exact than a sum
+    same = None if areas is None or zones.row_areas is not None else float(areas[0])
+    look, rows = asked.asked, []
+    for name, zone in zip(names, listed):
+        area = zone.area if same is None else zone.pixels * same
+        values = [
+            value
+            for found, band in zip(zone.bands, profile.bands)
+            for value in _band_values(look, found, band)
+        ]
+        rows.append((name, zone.pixels, None if areas is None else area / unit, *values))
+    pixels = tuple(
+        (number, band.name, *(sum(zone.bands[place].moments[n] for zone in listed) for n in (0, 1)))
+        for place, (number, band) in enumerate(zip(profile.band_numbers, profile.bands))
+    )
+    columns = _columns(asked, profile)
+    places = [place for place, name in enumerate(columns) if name.endswith("mean")]
+    means = [[row[place] for row in rows] for place in places]
+    empty = sum(not any(band.moments.valid for band in zone.bands) for zone in listed)
+    return Summary(
+        asked.label,
+        (
+            Table("Zones", columns, tuple(rows), columns[places[0]]),
+            Table("Pixels of all zones", ("band", "name", "valid", "invalid"), pixels),
+        ),
+        {"ZONE_COUNT": len(listed), "EMPTY": empty},
+        (_chart(asked, profile, names, means),) if len(listed) > empty else (),
+        (*_notes(asked, profile, zones, listed, empty), area_note(profile, asked.area_unit)),
+    )
+
+
+def _notes(
+    asked: Any, profile: Profile, zones: Zones, listed: Sequence[Zone], empty: int
+) -> list[str]:
+    notes = ["std_dev and variance are of the population: sum((x - mean)^2) / count."]
+    if not listed:
+        notes.append("There is no zone: all pixels of the zone image are nodata.")
+    if empty:
+        notes.append(f"{empty} of {len(listed)} zones have no valid pixel: no values.")
+    if zones.polygons is not None:
+        small = sum(not zone.pixels for zone in listed) - zones.polygons.outside
+        if small:
+            notes.append(
+                f"{small} polygons lie on the image, but hold no centre of a pixel: weight by "
+                "covered area, or count all touched pixels."
+            )
+    if asked.weighted:
+        notes.append("Pixels count by covered area; there are no percentiles.")
+    if zones.polygons is not None and zones.polygons.repaired:
+        notes.append(f"{zones.polygons.repaired} polygon(s) were invalid and have been repaired.")
+    if any(band.moments.infinite for zone in listed for band in zone.bands):
+        notes.append(
+            "Infinite pixels count as valid and show in minimum, maximum, range and percentiles, "
+            "but are left out of sum, mean, std_dev and variance."
+        )
+    return notes + scale_notes(profile, asked.raw)
+
+
+def _chart(
+    asked: Any, profile: Profile, names: Sequence[int], means: Sequence[Sequence[Any]]
+) -> Chart:
+    """The mean of each zone, or how many zones have which mean; ``means`` are by band and zone."""
+    label = value_label(profile, "Mean", raw=asked.raw)
+    series = []
+    for title, found in zip(band_titles(profile), means):
+        values = np.array([math.nan if mean is None else mean for mean in found], np.float64)
+        values[np.isinf(values)] = math.nan
+        series.append((title, tuple(map(float, names)), tuple(values.tolist())))
+    if len(names) <= MOST_BARS:
+        return Chart("Mean of each zone", "Zone", label, tuple(series))
+    finite = [np.array(values)[np.isfinite(values)] for _, _, values in series]
+    every = np.concatenate(finite)
+    low, high = (every.min(), every.max()) if every.size else (0.0, 0.0)
+    edges = np.linspace(low, high if high > low else low + 1, MOST_BARS + 1)
+    middles = tuple(((edges[1:] + edges[:-1]) / 2).tolist())
+    counted = tuple(
+        (title, middles, tuple(np.histogram(values, edges)[0].astype(float).tolist()))
+        for (title, _, _), values in zip(series, finite)
+    )
+    return Chart("Means of the zones", label, "Zones", counted)
