@@ -85,7 +85,7 @@ class Parameter:
         if self.kind in ("integer", "band"):
             return _integer(value)
         if self.kind == "number":
-            return float(value) if self.nan else _number(value)
+            return self._number(value)
         if self.kind == "boolean":
             return _BOOLEANS[str(value).strip().lower()]
         if self.kind == "choice":
@@ -103,7 +103,7 @@ class Parameter:
         if self.kind == "numbers":
             several = value.replace(";", ",").split(",") if isinstance(value, str) else value
             items = several if isinstance(several, (list, tuple)) else [several]
-            return tuple(_number(item) for item in items if str(item).strip())
+            return tuple(self._number(item) for item in items if str(item).strip())
         rows = self._lines(value) if isinstance(value, str) else list(value)
         width = len(self.columns)
         if width and rows and not isinstance(rows[0], (list, tuple)):
@@ -124,7 +124,13 @@ class Parameter:
 
     def _cell(self, value: Any) -> Optional[float]:
         empty = value is None or str(value).strip() == ""
-        return None if empty and self.kind == "table" else _number(value)
+        return None if empty and self.kind == "table" else self._number(value)
+
+    def _number(self, value: Any) -> float:
+        number = float(value)
+        if number != number and not self.nan:
+            raise ValueError
+        return number
 
 
 _FORMS = {
@@ -142,13 +148,6 @@ _BOOLEANS = {
     "true": True, "yes": True, "1": True, "1.0": True,
     "false": False, "no": False, "0": False, "0.0": False, "": False,
 }  # fmt: skip
-
-
-def _number(value: Any) -> float:
-    number = float(value)
-    if number != number:
-        raise ValueError
-    return number
 
 
 def _integer(value: Any) -> int:

@@ -100,6 +100,20 @@ def test_values_and_bounds_are_physical_and_bits_are_not() -> None:
     assert removed(Mask(rule="range", maximum=0), raw, bands=moved) == [True, False, False]
 
 
+@pytest.mark.parametrize("nodata", [0, -9999, math.nan])
+def test_the_nodata_value_of_the_mask_is_a_value(nodata: float) -> None:
+    pixels, known = [1, nodata, 7, 8], [True, False, True, False]
+
+    def gone(*values: float, **options: Any) -> list[bool]:
+        rule = Mask(rule="values", values=values, **options)
+        return removed(rule, pixels, "float32", known, bands=(Band(nodata=nodata),))
+
+    assert gone(nodata, 7) == [False, True, True, True]
+    assert gone(nodata, 7, selected="keep") == [True, False, False, True]
+    assert gone(7, selected="keep", where_invalid="keep") == [True, False, False, False]
+    assert gone(nodata, where_invalid="keep") == [False, True, False, False]
+
+
 LANDSAT = {
     1: "fill", 21824: "", 21826: "dilated cloud", 21888: "water", 21890: "water, dilated cloud",
     22080: "possible cloud", 22144: "possible cloud, water", 22280: "possible cloud, cloud",

@@ -267,6 +267,57 @@ def test_old_colours_go_and_classes_are_drawn() -> None:
 
 
 @pytest.mark.parametrize(
+    ("dtype", "nodata"),
+    [("uint8", 0), ("int16", -9999), ("int32", -9999), ("float32", -9999.0),
+     ("float32", float(np.finfo("f4").min)), ("float64", math.nan)],
+)  # fmt: skip
+@pytest.mark.parametrize("unmatched", ["nodata", "keep", "value"])
+def test_a_row_for_the_nodata_value_gives_it_a_class(
+    dtype: str, nodata: float, unmatched: str
+) -> None:
+    pixels = np.array([[5, nodata, 7, 9]], dtype)
+    # as people write it: of float32's least value some digits
+    row = float(f"{nodata:.9g}"), None, 3
+    table = (row, (7, 8, 1), (-INF, INF, 2))
+
+    def made(*rows: Any, band: Band) -> list[Any]:
+        with EOContextManager(inline=True) as context:
+            key = context.create_image(Profile(4, 1, dtype, (band,)))
+            context.get_array(key)[:] = pixels
+            declared = Reclassify(rows, ends="from <= x <= to", unmatched=unmatched)
+            (result,) = context.filter(declared, [key])
+            nothing = context.profile(result).nodata
+            return [
+                None if v == nothing or v != v else v
+                for v in context.get_array(result).ravel().tolist()
+            ]
+
+    assert made(*table, band=Band(nodata=nodata)) == [2, 3, 1, 2]
+    # a row without a value comes first, and ranges take no nodata
+    assert made((row[0], None, None), *table, band=Band(nodata=nodata)) == [2, None, 1, 2]
+    assert made(*table[1:], band=Band(nodata=nodata)) == [2, None, 1, 2]
+    assert made((row[0], row[0], 3), *table[1:], band=Band(nodata=nodata)) == [2, 3, 1, 2]
+
+
+def test_a_row_for_nodata_is_of_stored_pixels_and_leaves_masked_ones() -> None:
+    pixels = np.array([[[0, 5, 0, 5]]], "uint8")
+    valid = np.array([[[False, True, True, False]]])
+    declared = Reclassify(((0, None, 4), (0.5, None, 1)))
+    found, where = run(declared, pixels, valid, bands=(Band(nodata=0, scale=0.1),))
+    assert (found * where).ravel().tolist() == [4, 1, 4, 0]
+    # a value that is no nodata value of the image
+    found, where = run(declared, pixels, valid, bands=(Band(nodata=9, scale=0.1),))
+    assert where.ravel().tolist() == [False, True, True, False]
+
+
+def test_nan_in_a_table() -> None:
+    table = ((math.nan, None, 1), (math.nan, math.nan, 2), (3, None, 5))
+    whole = np.array([[[3, 4]]], "int32")
+    found, where = run(Reclassify(table), whole)
+    assert (found * where).ravel().tolist() == [5, 0]
+
+
+@pytest.mark.parametrize(
     ("wrong", "words"),
     [
         ({"table": ()}, "empty"),
@@ -276,6 +327,8 @@ def test_old_colours_go_and_classes_are_drawn() -> None:
         ({"table": ((1, 2, 3),), "dtype": "int16", "unmatched": "value", "unmatched_value": 0.5},
          "cannot hold 0.5"),
         ({"table": ((1, 2),)}, "Classes"),
+        ({"table": ((1, math.nan, 1),)}, "holds nothing"),
+        ({"table": ((1, 2, math.nan),)}, "row 1 has the value nan"),
         ({"table": ((1, 2, 3),), "ends": "both"}, "Ends"),
     ],
 )  # fmt: skip

@@ -14,6 +14,7 @@ from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, image, param
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.physical_values import physical_dtype, physical_values
 from eoscale_engine.filters.pixel.mask_presets import PRESETS, Condition, flag
+from eoscale_engine.filters.pixel.value_classes import nodata_pixels
 from eoscale_engine.profile import Band, Profile, can_hold
 from eoscale_engine.styles import Classes, Style
 
@@ -42,6 +43,8 @@ class Mask(ImageFilter):
     dark area, vegetation, not vegetated, water, unclassified, snow. MODIS: cloud, mixed cloud,
     cloud shadow, cirrus (average or high), internal cloud; also small cirrus, high aerosol,
     internal fire, snow, adjacent to cloud, internal snow.
+
+    The rule 'values' finds the mask's own nodata value, as it is stored, if it is among the values.
 
     Nodata: removed pixels are invalid in every band, those that were invalid stay so, and all
     others are what they were. Where the mask itself is invalid, pixels are removed unless asked to
@@ -94,7 +97,7 @@ class Mask(ImageFilter):
         1, kind="band", role="MASK", label="Band of the mask", help="The band that the rule reads."
     )
     values: tuple[float, ...] = parameter(
-        (), kind="numbers", help="For the rule 'values': numbers separated by commas."
+        (), kind="numbers", nan=True, help="For the rule 'values': numbers separated by commas."
     )
     minimum: Optional[float] = parameter(
         None, help="For the rule 'range': the least selected value; empty for no lower bound."
@@ -167,6 +170,12 @@ class Mask(ImageFilter):
         chosen, readable = self._chosen(mask.pixels[number], mask.profile.bands[number])
         if readable is not None:
             known = readable if known is None else known & readable
+        if known is not None and self.rule == "values":
+            for value in self.values:
+                where = nodata_pixels(value, mask.pixels[number], mask.profile.bands[number])
+                if where is not None:
+                    where &= ~known
+                    chosen, known = chosen | where, known | where
         kept = chosen if self.selected == "keep" else np.logical_not(chosen, out=chosen)
         if known is not None:
             kept = kept & known if self.where_invalid == "remove" else kept | ~known

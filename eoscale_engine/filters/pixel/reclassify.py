@@ -10,10 +10,17 @@ from typing import Any, ClassVar, Optional
 
 import numpy as np
 
-from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, parameter
+from eoscale_engine.declaration import Block, Blocks, ImageFilter, Pixels, parameter
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.physical_values import physical_dtype, physical_values
-from eoscale_engine.filters.pixel.value_classes import ENDS, Table, classes_of, looked_up
+from eoscale_engine.filters.pixel.value_classes import (
+    ENDS,
+    Table,
+    classes_of,
+    is_single,
+    looked_up,
+    nodata_pixels,
+)
 from eoscale_engine.parameters import RAW
 from eoscale_engine.profile import Band, Number, Profile, can_hold, default_nodata
 from eoscale_engine.styles import Classes, Style
@@ -31,7 +38,9 @@ class Reclassify(ImageFilter):
     - a row with both ends matches a range. Which end belongs to it is a choice, by default
       from <= x < to. "-inf" and "inf" are ends without a limit, which take infinite pixels too;
     - a row without "to", or whose ends are equal, matches the single value "from";
-    - a row without "value" makes its pixels nodata.
+    - a row without "value" makes its pixels nodata;
+    - a row for the single value that is the image's nodata value (as it is stored; or nan) gives
+      nodata pixels a class. Ranges never match them.
 
     Ranges may overlap, and rows may stand in any order. Pixels that match no row become nodata,
     keep their value, or get a given one.
@@ -46,10 +55,10 @@ class Reclassify(ImageFilter):
     uint16, int32, uint32, float32 or float64 (fractions are float32); with kept pixels, one that
     holds them too.
 
-    Nodata: an invalid pixel stays so. The nodata value of the image stays if it is no result and
-    the type can hold it. Else it is one that is no result either: the largest of unsigned, the
-    smallest of signed types, NaN, or the largest that is free. Kept integers that equal it take
-    the next value.
+    Nodata: an invalid pixel stays so but for such a row. The nodata value of the image stays if it
+    is no result and the type can hold it. Else it is one that is no result either: the largest of
+    unsigned, the smallest of signed types, NaN, or the largest that is free. Kept integers that
+    equal it take the next value.
     """
 
     name = "reclassify"
@@ -77,6 +86,7 @@ class Reclassify(ImageFilter):
 
     table: Table = parameter(
         kind="table",
+        nan=True,
         columns=("from", "to", "value"),
         label="Classes",
         help="One row for each range or single value ('to' empty); an empty value is nodata. The "
@@ -106,16 +116,20 @@ class Reclassify(ImageFilter):
         """Refuse rows that can match nothing, and values that the data type cannot hold."""
         if not self.table:
             raise InputError(f"{self.label}: the table is empty. Add a row for each class.")
-        for number, (start, end, _) in enumerate(self.table, 1):
+        for number, (start, end, value) in enumerate(self.table, 1):
             if start is None:
                 raise InputError(
                     f"{self.label}: row {number} has no 'from'. Type the single value there, or "
                     "-inf for a range without a lower limit."
                 )
-            if end is not None and start > end:
+            if end is not None and not (start <= end or is_single((start, end))):
                 raise InputError(
                     f"{self.label}: row {number} is from {start:g} to {end:g}, which holds nothing."
                     " Swap them."
+                )
+            if value is not None and math.isnan(value):
+                raise InputError(
+                    f"{self.label}: row {number} has the value nan. Leave it empty for nodata."
                 )
         if self.dtype == "automatic":
             return
@@ -161,7 +175,7 @@ class Reclassify(ImageFilter):
             # the engine rounds kept pixels to the chosen type
             dtype = np.result_type(dtype, compared)
         pixels = np.empty(block.pixels.shape, dtype)
-        valid = block.valid
+        valid = None if block.valid is None else block.valid.copy()
         for number, band in enumerate(block.profile.bands):
             described = band if not self.raw else Band()
             pixels[number], found = self._reclassified(
@@ -169,7 +183,9 @@ class Reclassify(ImageFilter):
             )
             if found is not None:
                 valid = np.ones(pixels.shape, bool) if valid is None else valid
-                valid[number] = found if block.valid is None else found & block.valid[number]
+                valid[number] &= found
+            if valid is not None:
+                self._classify_nodata(block, number, pixels[number], valid[number])
         return pixels, valid
 
     # ---- inside
@@ -184,7 +200,8 @@ class Reclassify(ImageFilter):
         if key not in self._prepared:
             keep = self.unmatched == "keep"
             other = self.unmatched_value if self.unmatched == "value" else None
-            prepared: Any = classes_of(self.table, self.ends, other, keep, (compared, dtype))
+            table = tuple(row for row in self.table if row[0] == row[0])  # NaN is never valid
+            prepared: Any = classes_of(table, self.ends, other, keep, (compared, dtype))
             if small:
                 every = np.arange(256**pixels.dtype.itemsize).astype(unsigned).view(pixels.dtype)
                 prepared = looked_up(physical_values(every, band, compared), prepared)
@@ -194,6 +211,23 @@ class Reclassify(ImageFilter):
         new, valid = self._prepared[key]
         index = pixels.view(unsigned)
         return new.take(index), None if valid is None else valid.take(index)
+
+    def _classify_nodata(
+        self, block: Block, number: int, made: np.ndarray, valid: np.ndarray
+    ) -> None:
+        """Give invalid pixels of one band the value of a row for the nodata value itself."""
+        if block.valid is None:
+            return
+        pixels, invalid = block.pixels[number], ~block.valid[number]
+        for start, _, new in filter(is_single, self.table):
+            where = nodata_pixels(start or 0.0, pixels, block.profile.bands[number])
+            if where is None:
+                continue
+            where &= invalid
+            invalid &= ~where
+            if new is not None:
+                made[where] = new
+                valid |= where
 
     @cached_property
     def _prepared(self) -> dict[Any, Any]:

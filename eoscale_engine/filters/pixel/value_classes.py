@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
+from eoscale_engine.profile import Band
+
 ENDS = ("from <= x < to", "from < x <= to", "from <= x <= to", "from < x < to")
 
 Row = tuple[Optional[float], ...]
@@ -52,6 +54,24 @@ def classes_of(
         values = np.array([0.0 if value is None else value for value in new]).astype(dtype)
     valid = np.array([value is not None for value in new])
     return ValueClasses(edges, values[row_of], valid[row_of], (row_of == len(rows)) & keep)
+
+
+def nodata_pixels(value: float, pixels: np.ndarray, band: Band) -> Optional[np.ndarray]:
+    """Where pixels hold the nodata value, or NaN, if that is the value; else None."""
+    floats = pixels.dtype.kind == "f"
+    if math.isnan(value):
+        return np.isnan(pixels) if floats else None
+    if band.nodata is None or not (
+        value == band.nodata or (floats and pixels.dtype.type(value) == band.nodata)
+    ):
+        return None
+    found: np.ndarray = pixels == band.nodata
+    return found
+
+
+def is_single(row: Row) -> bool:
+    """Whether a row matches one value alone; NaN is one too."""
+    return row[1] is None or row[0] == row[1] or (row[0] != row[0] and row[1] != row[1])
 
 
 def _first_and_last(row: Row, ends: str, dtype: np.dtype) -> tuple[Any, Any]:
