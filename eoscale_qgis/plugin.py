@@ -21,6 +21,7 @@ class EoscalePlugin:
         self.provider: Optional[EoscaleProvider] = None
         self._options: Any = None
         self._permanent: Any = None
+        self._asks: Any = None
 
     def initProcessing(self) -> None:
         """Offer the algorithms; all that ``qgis_process`` calls."""
@@ -32,6 +33,7 @@ class EoscalePlugin:
 
     def initGui(self) -> None:
         """Offer the algorithms, the options page, and *Make permanent* for what is in memory."""
+        from eoscale_qgis.gui.leaving import keeps_results
         from eoscale_qgis.gui.options import OptionsFactory
         from eoscale_qgis.gui.permanent import MakePermanent
 
@@ -39,6 +41,8 @@ class EoscalePlugin:
         self._options = OptionsFactory(self.provider.results)
         self._iface.registerOptionsWidgetFactory(self._options)
         self._permanent = MakePermanent(self._iface, self.provider.results)
+        # imported now: an upgrade has put its own files in place when it unloads this version
+        self._asks = keeps_results
 
     def unload(self) -> None:
         """Take everything back, but for results in memory that the user wants to keep."""
@@ -59,11 +63,9 @@ class EoscalePlugin:
     def _keeps_results(self) -> bool:
         """Whether there are results that stay: where nobody can be asked, they do."""
         results = self.provider.results
-        if len(results) == 0 or self._iface is None:
+        if len(results) == 0 or self._asks is None:
             return len(results) > 0
-        from eoscale_qgis.gui.leaving import keeps_results
-
-        return keeps_results(self._iface.mainWindow(), results.usage())
+        return bool(self._asks(self._iface.mainWindow(), results.usage()))
 
 
 def _forget_engine() -> None:

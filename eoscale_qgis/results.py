@@ -208,7 +208,13 @@ class Results:
             client.drop_idle()
 
     def look(self) -> None:
-        """Have images that were not used at this look and the one before move to disk."""
+        """Have images that were not used at this look and the one before move to disk.
+
+        Where work runs inside QGIS, what is kept for reuse goes too; an engine sees to it itself.
+        """
+        for client in self._session.clients():
+            if client.inline:
+                client.drop_idle()
         with self._lock:
             for image in self._images.values():
                 image.unused_looks = 0 if image.used else image.unused_looks + 1

@@ -149,9 +149,9 @@ class EngineClient:
 
         Where a system has no shared memory they lie on its disk, and take none.
         """
-        with self._lock:
-            memory, disk = (folder.path for folder in self._folders)
-            published = {name: Path(image.raw) for name, image in self._published.items()}
+        # without the lock, which is held while an engine starts: a window may ask
+        memory, disk = (folder.path for folder in self._folders)
+        published = {name: Path(image.raw) for name, image in dict(self._published).items()}
         raws = set(memory.glob("*.raw"))
         if names is not None:
             raws &= {published[name] for name in names if name in published}
@@ -163,11 +163,11 @@ class EngineClient:
 
     def drop_idle(self) -> None:
         """Have the engine give back what it only keeps for reuse."""
-        with self._lock:
-            if self._engine is not None:
-                self._engine.drop_idle()
-            if self._inline is not None:
-                self._inline.store.drop_idle()
+        engine, inline = self._engine, self._inline
+        if engine is not None:
+            engine.drop_idle()
+        if inline is not None:
+            inline.store.drop_idle()
 
     def rest(self) -> None:
         """End the engine; images in memory stay. The next run starts a new one."""

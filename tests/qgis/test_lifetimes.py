@@ -364,6 +364,15 @@ def test_what_is_used_stays_in_memory(provider, engines, image):
     assert engines[0].released == []
 
 
+def test_work_inside_qgis_keeps_nothing_for_reuse_either(provider, engines, image):
+    run(image)
+    provider.results.look()
+    assert engines[0].dropped == 0
+    engines[0].inline = "No Python was found."
+    provider.results.look()
+    assert engines[0].dropped == 1
+
+
 def test_without_room_on_disk_it_stays_in_memory(provider, engines, image):
     path = run(image)
     engines[0].error = MemoryBudgetError("No room.")
