@@ -61,11 +61,16 @@ class EoscalePlugin:
         _forget_engine()
 
     def _keeps_results(self) -> bool:
-        """Whether there are results that stay: where nobody can be asked, they do."""
+        """Whether there are results that stay.
+
+        They do without a question where nobody can be asked, and where no layer shows any: so it is
+        when QGIS ends, which closes the project before it unloads plugins.
+        """
         results = self.provider.results
-        if len(results) == 0 or self._asks is None:
+        usage = results.usage()
+        if self._asks is None or usage.unseen == usage.results:
             return len(results) > 0
-        return bool(self._asks(self._iface.mainWindow(), results.usage()))
+        return bool(self._asks(self._iface.mainWindow(), usage))
 
 
 def _forget_engine() -> None:

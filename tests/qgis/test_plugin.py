@@ -173,6 +173,20 @@ def test_unloading_asks_where_results_are_in_memory(qgis_app, qgis_processing, i
     assert not os.path.lexists(path)
 
 
+def test_no_question_where_no_layer_shows_a_result(qgis_app, qgis_processing, image, tmp_path):
+    """As when QGIS ends: it closes the project before it unloads plugins."""
+    plugin = eoscale_qgis.classFactory(Iface())
+    plugin.initGui()
+    path, layer = result_of(image)
+    assert QgsProject.instance().write(str(tmp_path / "project.qgs"))
+    QgsProject.instance().removeMapLayer(layer.id())
+    settle()
+    plugin._asks = lambda *_: pytest.fail("asked")
+    plugin.unload()
+    assert read_pixels(path) is not None
+    QCoreApplication.instance().property(kept.PLACE).close()
+
+
 def test_what_was_left_goes_when_qgis_ends(qgis_app, qgis_processing, image):
     plugin = eoscale_qgis.classFactory(None)
     plugin.initProcessing()
