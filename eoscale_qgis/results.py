@@ -220,7 +220,9 @@ class Results:
                 image.unused_looks = 0 if image.used else image.unused_looks + 1
             unused = [image for image in self._images.values() if image.unused_looks == 2]
         if unused:
-            threading.Thread(target=self._to_disk, args=(unused,), daemon=True).start()
+            threading.Thread(
+                target=self._to_disk, args=(unused,), name="eoscale to disk", daemon=True
+            ).start()
 
     def _to_disk(self, images: Iterable[Published]) -> None:
         for image in images:

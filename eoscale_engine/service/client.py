@@ -152,13 +152,13 @@ class EngineClient:
         # without the lock, which is held while an engine starts: a window may ask
         memory, disk = (folder.path for folder in self._folders)
         published = {name: Path(image.raw) for name, image in dict(self._published).items()}
-        raws = set(memory.glob("*.raw"))
+        try:
+            raws = set(memory.glob("*.raw"))
+            apart = memory.stat().st_dev != disk.stat().st_dev
+        except OSError:  # closed meanwhile, or the system's own clean-up took them
+            return 0
         if names is not None:
             raws &= {published[name] for name in names if name in published}
-        try:
-            apart = memory.stat().st_dev != disk.stat().st_dev
-        except OSError:  # the system's own clean-up took them
-            return 0
         return sum(map(_size, raws)) if apart else 0
 
     def drop_idle(self) -> None:
