@@ -430,6 +430,11 @@ def shared_metadata(profiles: Sequence[Profile]) -> tuple[Metadata, ...]:
     return tuple(item for item in profiles[0].metadata if item in shared or is_of_the_grid(item))
 
 
+def common_profile(profiles: Sequence[Profile]) -> Profile:
+    """The first image's, with the metadata that all share: a date of one is not the result's."""
+    return replace(profiles[0], metadata=shared_metadata(profiles))
+
+
 def profile_from(values: Mapping[str, Any], like: Optional[Profile] = None) -> Profile:
     """A mapping as a profile: one as it is, others with what they do not name as in ``like``.
 

@@ -94,6 +94,11 @@ class PipelineImages:
         file = open_raster_file(path, chosen, label=label, keep_alpha=keep_alpha, named=named)
         for remark in file.remarks:
             self._runs.warn(f"GDAL says of '{label or path}': {remark.strip()}")
+        if file.mask == "alpha":
+            self._log(
+                f"'{label or path}': band {file.alpha} (alpha) says which pixels are valid: all "
+                "but 0. Degrees of transparency are left out."
+            )
         doubt = doubt_of_alpha(file, label or path)
         if doubt:
             self._runs.warn(doubt)

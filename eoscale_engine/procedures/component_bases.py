@@ -56,7 +56,9 @@ def inverse(basis: Basis, dtype: str, components: Sequence[Band] = ()) -> Linear
     scale = np.array([band.scale for band in components] or [1.0] * len(basis.vectors))
     offset = np.array([band.offset for band in components] or [0.0] * len(basis.vectors))
     weights = (basis.vectors * basis.divisors).T * scale
-    bands = tuple(Band(name=band.name, unit=band.unit) for band in basis.bands)
+    bands = tuple(
+        Band(name=band.name, unit=band.unit, metadata=band.metadata) for band in basis.bands
+    )
     return LinearProjection(
         _tuples(weights), tuple((-offset / scale).tolist()), tuple(basis.means.tolist()), bands,
         "float64" if np.dtype(dtype).itemsize == 8 else "float32",

@@ -19,7 +19,10 @@ from eoscale_engine.attribute_tables import AttributeColumn, AttributeTable
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.declaration import ImageFilter
 from eoscale_engine.filters.neighbourhood.gaussian import Gaussian
+from eoscale_engine.filters.pixel.band_math import BandMath
+from eoscale_engine.filters.pixel.composite import TemporalComposite
 from eoscale_engine.filters.pixel.copy import Copy
+from eoscale_engine.filters.pixel.difference import Difference
 from eoscale_engine.filters.pixel.stack import Stack
 from eoscale_engine.procedures.object_size import ObjectSize
 from eoscale_engine.procedures.sieve import Sieve
@@ -244,6 +247,26 @@ def test_a_stack_keeps_what_each_image_says(way: str, tmp_path: Path) -> None:
         assert made.GetRasterBand(number).GetMetadataItem("ACQUIRED") == date
         assert made.GetRasterBand(number).GetDescription() == f"im{number} land cover"
     assert made.GetMetadataItem("ACQUIRED") is None
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        TemporalComposite(statistic="mean"),
+        BandMath(expressions="im1 - im2"),
+        Difference(),
+    ],
+    ids=lambda declaration: type(declaration).__name__,
+)
+def test_a_date_of_one_image_is_not_that_of_a_result(declaration: ImageFilter) -> None:
+    one, two = (
+        Profile(
+            3, 2, "uint8", metadata=(("", "DATE", day), ("", "SENSOR", "OLI"), ("RPC", "A", day))
+        )
+        for day in ("1", "2")
+    )
+    (made,) = declaration.output_profiles([one, two])
+    assert made.metadata == (("", "SENSOR", "OLI"), ("RPC", "A", "1"))
 
 
 # ---------------------------------------------------------------- files of other makers

@@ -24,6 +24,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication
 
 from eoscale_qgis.settings import Settings
+from tests.engine.test_carried import ITEMS, laden
 from tests.qgis.helpers import read_pixels, settle, write_image
 from tests.qgis.test_lifetimes import run_model
 
@@ -89,6 +90,21 @@ def test_bands_and_a_file(real, tmp_path):
     assert gdal.Info(target, format="json")["metadata"]["IMAGE_STRUCTURE"]["COMPRESSION"] == "ZSTD"
     run("saveimage", INPUT=image, OUTPUT=target, FORMAT="COG")
     assert gdal.Info(target, format="json")["metadata"]["IMAGE_STRUCTURE"]["LAYOUT"] == "COG"
+
+
+def test_classes_go_through_toolbox_and_files(real, tmp_path, feedback):
+    path, target = laden(tmp_path / "classes.tif", gdal.GDT_Int16), str(tmp_path / "saved.tif")
+    loaded = run("loadintomemory", INPUT=path, OUTPUT=TEMPORARY)["OUTPUT"]
+    sieved = run("sieve", INPUT=loaded, MINIMUM=2, OUTPUT=TEMPORARY)["OUTPUT"]
+    run("saveimage", feedback, INPUT=sieved, OUTPUT=target)
+    assert not feedback.warnings
+    source = gdal.Open(path)
+    for made in map(gdal.Open, (loaded, sieved, target)):
+        for name in ("colour table", "class names", "attribute table", "FORCE", "epoch", "RPC"):
+            assert ITEMS[name](made, 1) == ITEMS[name](source, 1), name
+    assert QgsRasterLayer(target).renderer().type() == "paletted"
+    run("gaussian", feedback, INPUT=sieved, OUTPUT=TEMPORARY)
+    assert "colour table, class names, attribute table left out" in " ".join(feedback.warnings)
 
 
 def test_a_crs_that_the_user_set_goes_along(real, image):

@@ -20,7 +20,7 @@ from eoscale_engine.declaration import (
 )
 from eoscale_engine.filters.multivariate.chi_square import survival, survival_table
 from eoscale_engine.filters.multivariate.projection import common_valid
-from eoscale_engine.profile import Band, Profile
+from eoscale_engine.profile import Band, Profile, common_profile
 
 
 class Transform(NamedTuple):
@@ -70,7 +70,7 @@ class ChangeVariates(ImageFilter):
 
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """One image, and those that are asked for."""
-        like = inputs[0].with_dtype("float32")
+        like = common_profile(inputs).with_dtype("float32")
         bands = tuple(Band(name=f"MAD {n}") for n in range(1, len(self.transform.matrix) + 1))
         made = [replace(like, bands=bands)]
         if self.chi_square:

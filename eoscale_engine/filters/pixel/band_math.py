@@ -15,7 +15,7 @@ from eoscale_engine.filters.physical_values import physical_values
 from eoscale_engine.filters.pixel.expression import close_match, compile_expressions
 from eoscale_engine.filters.pixel.expression_steps import Program, Step, evaluate
 from eoscale_engine.parameters import RAW
-from eoscale_engine.profile import Band, Profile
+from eoscale_engine.profile import Band, Profile, common_profile
 
 _SINGLE = ("uint8", "int8", "uint16", "int16", "float32")
 """Types whose every value a float32 holds exactly."""
@@ -43,6 +43,8 @@ class BandMath(ImageFilter):
 
     Where pixels can be invalid, integer results have the largest value of unsigned types or the
     smallest of signed ones as nodata, and valid results that equal it take the next value.
+
+    Metadata that all images share is kept.
 
     Computed in float64 where a used band has 32-bit or larger integers or float64, where the result
     has 32-bit integers or float64, or where x, y, row, col or a constant need it; in float32
@@ -134,7 +136,7 @@ class BandMath(ImageFilter):
 
     def output_profiles(self, inputs: Sequence[Profile]) -> list[Profile]:
         """The grid of the first image, one band for each expression."""
-        return [inputs[0].with_dtype(self.dtype).with_bands(self.program.names)]
+        return [common_profile(inputs).with_dtype(self.dtype).with_bands(self.program.names)]
 
     def apply(self, blocks: Blocks) -> Pixels:
         """One band for each expression, in the type that was computed in."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from typing import Optional
 
@@ -13,7 +13,7 @@ from eoscale_engine.declaration import Block, Blocks, ImageFilter, Pixels, image
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.physical_values import physical_dtype, physical_values
 from eoscale_engine.filters.pixel import composite_statistics as over
-from eoscale_engine.profile import Band, Profile, shared_metadata
+from eoscale_engine.profile import Band, Profile, common_profile
 from eoscale_engine.styles import HEAT, Classes, Ramp, Style
 
 CHOOSING = ("minimum", "maximum", "first valid", "last valid", "best pixel")
@@ -167,8 +167,7 @@ class TemporalComposite(ImageFilter):
 
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """What describes the pixels stays where they keep their meaning."""
-        profile = inputs[0].widened(self._result_dtype(inputs).name)
-        profile = replace(profile, metadata=shared_metadata(inputs))
+        profile = common_profile(inputs).widened(self._result_dtype(inputs).name)
         names = tuple(band.name for band in profile.bands)
         if self.result == "image number":
             names = ("image number",) if self.statistic == "best pixel" else names

@@ -10,7 +10,7 @@ import numpy as np
 
 from eoscale_engine.declaration import Block, Blocks, ImageFilter, Pixels, image, parameter
 from eoscale_engine.filters.physical_values import is_scaled, physical_values
-from eoscale_engine.profile import Band, Profile
+from eoscale_engine.profile import Band, Profile, common_profile
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Difference(ImageFilter):
             np.dtype(profile.dtype).itemsize <= 2 or profile.dtype == "float32"
             for profile in inputs
         )
-        made = inputs[0].with_dtype("float32" if small else "float64").with_nodata(None)
-        made = made.physical(unit="" if self.raw else None).without_classes()
+        made = common_profile(inputs).with_dtype("float32" if small else "float64")
+        made = made.with_nodata(None).physical(unit="" if self.raw else None).without_classes()
         return [replace(made, bands=tuple(replace(band, metadata=()) for band in made.bands))]
 
     def apply(self, blocks: Blocks) -> Pixels:

@@ -23,7 +23,7 @@ from eoscale_engine.filters.spectral.sensors import (
     named_sensor,
 )
 from eoscale_engine.filters.spectral.spectral_formulas import AFTER, CONSTANTS, INDICES
-from eoscale_engine.profile import Profile
+from eoscale_engine.profile import Profile, common_profile
 from eoscale_engine.styles import Ramp, Style
 
 _IMAGES = {"INPUT": "", "AFTER": AFTER}
@@ -273,7 +273,7 @@ class SpectralIndex(ImageFilter):
     def output_profiles(self, inputs: Sequence[Profile]) -> list[Profile]:
         """The grid of the image with one band, named as the index."""
         index = INDICES[self.index]
-        profile = inputs[0].with_dtype(self._dtype(inputs)).with_bands((index.id,))
+        profile = common_profile(inputs).with_dtype(self._dtype(inputs)).with_bands((index.id,))
         return [replace(profile, bands=(replace(profile.bands[0], unit=index.unit),))]
 
     def styles(self) -> list[Optional[Style]]:
