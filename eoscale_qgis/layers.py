@@ -6,6 +6,7 @@ first rendered to a GeoTIFF: on the grid of its own pixels, or on the one that i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
@@ -33,6 +34,7 @@ class Source:
     bands: Optional[list[int]]
     crs: Optional[str]
     rendering: Optional[Rendering] = None
+    nodata: Sequence[tuple[int, Optional[float]]] = ()
 
     @property
     def details(self) -> str:
@@ -41,7 +43,11 @@ class Source:
 
     def as_job(self) -> dict[str, Any]:
         """The source as the engine's job names it."""
-        job = {"path": self.path, "bands": self.bands, "label": self.label, "crs": self.crs}
+        job: dict[str, Any] = {
+            "path": self.path, "bands": self.bands, "label": self.label, "crs": self.crs,
+        }  # fmt: skip
+        if self.nodata:
+            job["nodata"] = list(self.nodata)
         return job if self.rendering is None else {**job, "rendered": True}
 
 
@@ -84,16 +90,43 @@ def source_of(
     for band in bands:
         if not 1 <= band <= count:
             raise InputError(f"Band {band} is not there: layer '{name}' has {count} band(s).")
-    own = any(provider.userNoDataValues(band + 1) for band in range(layer.bandCount()))
-    if own and feedback is not None:
-        feedback.pushWarning(
-            f"Layer '{name}' has additional nodata values in its properties. They are for display: "
-            "the file's own nodata is used. Assign it with 'Translate' if they are real nodata."
-        )
     chosen = list(bands) or None
     if layer.providerType() != "gdal":
         rendering = Rendering(name, provider.clone(), layer.crs(), grid, part)
         return Source(name, "", chosen, None, rendering)
     override = layer.crs().isValid() and layer.crs() != provider.crs()
     crs = wkt_of(layer.crs()) if override else None
-    return Source(name, gdal_path(layer.source()), chosen, crs)
+    nodata = nodata_of(layer, feedback)
+    return Source(name, gdal_path(layer.source()), chosen, crs, nodata=nodata)
+
+
+def nodata_of(
+    layer: QgsRasterLayer, feedback: Optional[QgsProcessingFeedback] = None
+) -> list[tuple[int, Optional[float]]]:
+    """The nodata values of bands that a layer's properties set in place of the file's.
+
+    The box "No data value" may be unticked, and an additional value may be given. The engine knows
+    one value a band: of several, and of ranges, a warning tells.
+    """
+    found: list[tuple[int, Optional[float]]] = []
+    provider, left_aside = layer.dataProvider(), False
+    for band in range(1, layer.bandCount() + 1):
+        has = provider.sourceHasNoDataValue(band)
+        used = has and provider.useSourceNoDataValue(band)
+        added = provider.userNoDataValues(band)
+        if not used and len(added) == 1 and added[0].min() == added[0].max():
+            # QGIS compares values after scale and offset, the engine pixels as they are stored
+            value = (added[0].min() - provider.bandOffset(band)) / provider.bandScale(band)
+            whole = round(value)
+            found.append((band, whole if math.isclose(value, whole, abs_tol=1e-9) else value))
+            continue
+        if has and not used:
+            found.append((band, None))
+        left_aside |= bool(added)
+    if left_aside and feedback is not None:
+        feedback.pushWarning(
+            f"Layer '{name_of(layer)}' has additional nodata values in its properties that are not "
+            "used: only a single value can be, in place of the file's own, whose box is unticked. "
+            "Reclassify the image first, with the additional values as nodata."
+        )
+    return found

@@ -17,7 +17,14 @@ from eoscale_engine.memory.images import Image, Mappings
 from eoscale_engine.pipeline.image_work import Result, copy_image, load_file, statistics_of
 from eoscale_engine.pipeline.runs import Runs
 from eoscale_engine.pipeline.views import view_of, with_georeference
-from eoscale_engine.profile import CRS, Profile, grid_difference, grid_reaching, profile_from
+from eoscale_engine.profile import (
+    CRS,
+    Number,
+    Profile,
+    grid_difference,
+    grid_reaching,
+    profile_from,
+)
 from eoscale_engine.raster_files.alignment import aligned
 from eoscale_engine.raster_files.gdal_profile import BandStatistics
 from eoscale_engine.raster_files.reading import RasterFile, file_signature, open_raster_file
@@ -32,7 +39,7 @@ class Entry:
     """One image: where it is, what the user calls it, and what is known of it.
 
     ``writable`` images belong to the pipeline alone. A ``shared`` one was handed out as a writable
-    array: its pixels may change at any time.
+    array: its pixels may change at any time. ``nodata`` was assigned to bands by their numbers.
     """
 
     source: Source
@@ -41,6 +48,7 @@ class Entry:
     shared: bool = False
     statistics: Optional[list[BandStatistics]] = None
     vrt: str = ""
+    nodata: tuple[tuple[int, Optional[Number]], ...] = ()
 
 
 class PipelineImages:
@@ -116,7 +124,7 @@ class PipelineImages:
             return True
         signature = file_signature(file.path)
         if signature is not None:
-            found = store.loaded(file.path, signature, file.bands)
+            found = store.loaded(file.path, (signature, entry.nodata), file.bands)
             if found is not None:
                 entry.source = _with_crs(found, file.profile.crs)
                 self._log(f"'{entry.label}' is in memory already.")
@@ -134,7 +142,7 @@ class PipelineImages:
             return False
         image = load_file(self._runs, file, image)
         if signature is not None and signature == file_signature(file.path):
-            store.keep_loaded(file.path, signature, file.bands, image)
+            store.keep_loaded(file.path, (signature, entry.nodata), file.bands, image)
         entry.source = image
         return True
 
@@ -148,6 +156,16 @@ class PipelineImages:
             entry.source = _with_crs(entry.source, crs)
         else:
             entry.source = replace(entry.source, profile=replace(entry.source.profile, crs=crs))
+
+    def assign_nodata(self, key: str, values: Mapping[int, Optional[Number]]) -> None:
+        """Say which nodata value bands of a described file have, by their numbers; None: none."""
+        entry = self._entry(key)
+        file = entry.source
+        if isinstance(file, Image):
+            raise InputError(f"'{entry.label}' is in memory already: assign nodata before.")
+        bands = [replace(b, nodata=values.get(b.number, b.nodata)) for b in file.profile.bands]
+        entry.source = replace(file, profile=replace(file.profile, bands=tuple(bands)))
+        entry.nodata = tuple(sorted(values.items()))
 
     def align(
         self,
@@ -174,16 +192,15 @@ class PipelineImages:
             raise InputError(like.without_grid(self.label(first)))
         # the same alignment has the same name, so that it is found in memory the next time
         state = file.signature or file.described
-        described = repr(
-            (file.path, state, file.bands, file.profile.crs, like.crs, like.transform, like.shape)
-        )
+        grid = like.crs, like.transform, like.shape
+        described = repr((file.path, state, file.bands, file.profile.crs, entry.nodata, *grid))
         digest = hashlib.sha256((described + resampling).encode()).hexdigest()[:16]
         name = f"aligned-{digest}.vrt"
         vrt = str(self._runs.store.memory.folder.path / name)
         with _ALIGNING:  # another run may be reading it: what is there stays as it is
             if not os.path.exists(vrt):
-                crs = file.profile.crs
-                aligned(file.path, file.bands, like, resampling, vrt, crs=crs)
+                own = file.profile
+                aligned(file.path, file.bands, like, resampling, vrt, profile=own)
         self._log(
             f"'{entry.label}' is aligned to the first image ({resampling})."
             if key != first

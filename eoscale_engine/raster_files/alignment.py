@@ -29,7 +29,7 @@ def aligned(
     resampling: str,
     vrt_path: str,
     *,
-    crs: Optional[CRS] = None,
+    profile: Optional[Profile] = None,
 ) -> None:
     """Write a VRT in which bands of an image lie pixel on pixel on the grid of ``like``.
 
@@ -49,8 +49,8 @@ def aligned(
         One of :data:`RESAMPLINGS`.
     vrt_path : str
         Where the VRT is written.
-    crs : CRS, optional
-        In place of the file's.
+    profile : Profile, optional
+        In place of the file's own: with another CRS or other nodata values.
 
     Raises
     ------
@@ -62,8 +62,8 @@ def aligned(
             f"Unknown resampling '{resampling}'. Use one of: {', '.join(RESAMPLINGS)}."
         )
     file = open_raster_file(path, bands)
-    if crs is not None:
-        file = replace(file, profile=replace(file.profile, crs=crs))
+    if profile is not None:
+        file = replace(file, profile=profile)
     if like.crs is None or like.transform is None:
         raise InputError(f"{path} cannot be aligned: the first image has no CRS or geotransform.")
     own = file.profile

@@ -126,6 +126,8 @@ def _describe(
             )  # fmt: skip
             if source.get("crs"):
                 context.assign_crs(key, CRS(source["crs"]))
+            if source.get("nodata"):
+                context.assign_nodata(key, dict(source["nodata"]))
             if align and (first or extent):
                 key = context.align(key, first or key, align, extent=extent)
             first = first or key

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import processing
 import pytest
 from osgeo import gdal
 from qgis.core import (
@@ -34,11 +36,66 @@ def test_a_crs_that_the_user_set(qgis_app, image):
     assert source(layer).crs is None
 
 
-def test_additional_nodata_is_for_display(qgis_app, image, feedback):
+def test_nodata_that_is_unticked_or_added(qgis_app, image, feedback):
     layer = QgsRasterLayer(image, "shown")
-    layer.dataProvider().setUserNoDataValue(1, [QgsRasterRange(0, 0)])
-    source(layer, feedback=feedback)
-    assert "'shown' has additional nodata" in feedback.warnings[0]
+    provider = layer.dataProvider()
+    assert "nodata" not in source(layer).as_job()
+    provider.setUserNoDataValue(1, [QgsRasterRange(7, 7)])
+    assert source(layer, feedback=feedback).as_job()["nodata"] == [(1, 7)]
+    assert not feedback.warnings
+    provider.setUserNoDataValue(1, [QgsRasterRange(0, 3)])
+    assert "nodata" not in source(layer, feedback=feedback).as_job()
+    assert "'shown' has additional nodata values" in feedback.warnings[0]
+
+
+def with_nodata(path, cols=8):
+    """A column of -9999 and one of 5, the rest 10, of an image whose values are scaled by 2."""
+    made = gdal.GetDriverByName("GTiff").Create(str(path), cols, 4, 1, gdal.GDT_Int16)
+    made.SetGeoTransform((500000, 10, 0, 4600000, 0, -10))
+    made.SetProjection(QgsCoordinateReferenceSystem("EPSG:32631").toWkt())
+    pixels = np.full((4, cols), 10)
+    pixels[:, 0], pixels[:, 1] = -9999, 5
+    made.GetRasterBand(1).WriteArray(pixels)
+    made.GetRasterBand(1).SetNoDataValue(-9999)
+    made.GetRasterBand(1).SetScale(2)
+    made = None
+    return str(path)
+
+
+def statistics(layer, **parameters):
+    """Minimum and count of the valid pixels, of ours and of QGIS's own tool."""
+    ours = processing.run("eoscale:rasterstatistics", {"INPUT": layer, **parameters})
+    native = processing.run("native:rasterlayerstatistics", {"INPUT": layer, "BAND": 1})
+    return ours["MINIMUM"], native["MIN"], ours["VALID"]
+
+
+@pytest.mark.parametrize(
+    ("used", "added", "minimum", "valid"),
+    [(True, (), 10, 28), (False, (), -19998, 32), (False, (10,), -19998, 28)],
+)
+def test_nodata_of_the_properties_counts_as_in_qgis(real, tmp_path, used, added, minimum, valid):
+    layer = QgsRasterLayer(with_nodata(tmp_path / "n.tif"), "n")
+    layer.dataProvider().setUseSourceNoDataValue(1, used)
+    layer.dataProvider().setUserNoDataValue(1, [QgsRasterRange(v, v) for v in added])
+    assert statistics(layer) == (minimum, minimum, valid)
+
+
+def test_nodata_is_not_kept_for_the_next_run(real, tmp_path):
+    layer = QgsRasterLayer(with_nodata(tmp_path / "n.tif"), "n")
+    asked = {"INPUTS": [layer], "EXPRESSIONS": "im1b1 * 0 + 1", "OUTPUT": "TEMPORARY_OUTPUT"}
+    for used, valid in ((True, 28), (False, 32), (True, 28)):
+        layer.dataProvider().setUseSourceNoDataValue(1, used)
+        ones = processing.run("eoscale:bandmath", asked)["OUTPUT"]
+        assert (read_pixels(ones) == 1).sum() == valid
+
+
+def test_nodata_of_the_properties_goes_through_alignment(real, tmp_path):
+    first = QgsRasterLayer(with_nodata(tmp_path / "first.tif", cols=12), "first")
+    layer = QgsRasterLayer(with_nodata(tmp_path / "n.tif"), "n")
+    layer.dataProvider().setUseSourceNoDataValue(1, False)
+    asked = {"INPUTS": [first, layer], "ALIGN": "nearest", "OUTPUT": "TEMPORARY_OUTPUT"}
+    ones = processing.run("eoscale:bandmath", {**asked, "EXPRESSIONS": "im2b1 * 0 + 1"})["OUTPUT"]
+    assert (read_pixels(ones) == 1).sum() == 32
 
 
 def test_a_subdataset(qgis_app, tmp_path):
