@@ -581,6 +581,13 @@ class Procedure(Declaration):
         """Whether one pass over the images does: a file is then worked on as it is decoded."""
         return self.one_pass
 
+    def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """The images that it has at a time at most: results, and what it makes in between.
+
+        By it the memory of a run is reckoned before it starts.
+        """
+        return list(inputs[:1]) * len(self.outputs)
+
     @abstractmethod
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
         """The output images, in a list as ``outputs`` says (None: not made), or a

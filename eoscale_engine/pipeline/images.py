@@ -131,7 +131,7 @@ class PipelineImages:
                 return True
         if not decode:
             return False
-        size = file.profile.nbytes + reserve
+        size = file.memory_bytes + reserve
         store.make_room(size)
         try:
             if size > store.memory.available():
@@ -284,6 +284,11 @@ class PipelineImages:
     def profile(self, key: Any) -> Profile:
         """An image's profile."""
         return self._entry(key).source.profile
+
+    def memory_bytes(self, key: Any) -> int:
+        """Bytes that an image takes in memory, with its mask."""
+        source = self._entry(key).source
+        return source.file_bytes if isinstance(source, Image) else source.memory_bytes
 
     def label(self, key: Any) -> str:
         """What messages call an image."""

@@ -146,6 +146,16 @@ class ChangeDetection(Procedure):
             Classes(((0, "#d9d9d9", "no change"), (1, "#d7301f", "change"))),
         )
 
+    def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """The variates, and what else is asked for."""
+        like = inputs[0].with_dtype("float32")
+        made = [like.with_bands(("",) * max(profile.count for profile in inputs))]
+        if self.chi_square:
+            made.append(like.with_bands(("", "")))
+        if self.change:
+            made.append(like.with_dtype("uint8").with_bands(("",)))
+        return made
+
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
         """Find the transform, then apply it."""
         before = engine.profile(images["BEFORE"][0])

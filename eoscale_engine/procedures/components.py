@@ -92,6 +92,10 @@ class ConnectedComponents(Procedure):
         """From the first object to the last."""
         return (Classes(),)
 
+    def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """Labels of pieces and of objects."""
+        return [*PieceLabels(self.connectivity, "all values").output_profiles(inputs)] * 2
+
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> tuple[list[Any], Summary]:
         """Label pieces, join them, label objects."""
         profile = engine.profile(images["INPUT"][0])

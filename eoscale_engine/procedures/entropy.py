@@ -10,6 +10,7 @@ from eoscale_engine.declaration import Engine, Output, Procedure, parameter
 from eoscale_engine.filters.neighbourhood.entropy import EntropyBetween
 from eoscale_engine.filters.neighbourhood.windows import SHAPES
 from eoscale_engine.procedures.value_bounds import check_bounds, find_bounds
+from eoscale_engine.profile import Profile
 from eoscale_engine.styles import HEAT, Ramp, Style
 
 
@@ -95,6 +96,10 @@ class LocalEntropy(Procedure):
     def styles(self) -> Sequence[Optional[Style]]:
         """The more bits the brighter."""
         return [Ramp(HEAT)]
+
+    def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """Floats."""
+        return [inputs[0].with_dtype("float32")]
 
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> list[Any]:
         """Find the bounds that are not given, then compute."""

@@ -143,6 +143,10 @@ class FillHoles(Procedure):
         """One colour for each class."""
         return (Classes(),)
 
+    def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """Labels, and the image."""
+        return [*PieceLabels(self.connectivity, "all values").output_profiles(inputs), inputs[0]]
+
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> tuple[list[Any], Summary]:
         """Find all objects, those of invalid pixels too, and what encloses the holes."""
         profile = engine.profile(images["INPUT"][0])

@@ -163,6 +163,10 @@ class ImageComparison(Procedure):
         """Colours that diverge from no difference."""
         return (Ramp(DIVERGING, symmetric=True),)
 
+    def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """The difference, if it is asked for."""
+        return Difference(raw=self.raw).output_profiles(inputs) if self.output else []
+
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
         """Differences first; their range and the peak are what the other passes need."""
         profile = engine.profile(images["INPUT"][0])

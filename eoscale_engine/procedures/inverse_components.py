@@ -100,6 +100,10 @@ class InversePrincipalComponents(Procedure):
                 "Choose the bands that are components."
             )
 
+    def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """Floats, as many bands as the basis has."""
+        return inverse(self._basis(), inputs[0].dtype).output_profiles(inputs)
+
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> list[Any]:
         """One projection."""
         profile = engine.profile(images["INPUT"][0])

@@ -118,6 +118,10 @@ class KMeans(Procedure):
         """A colour for each class."""
         return (Classes(),)
 
+    def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """One band of classes."""
+        return [inputs[0].with_dtype("uint16").with_bands(("",))]
+
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
         """Find the centres, then the classes."""
         profile = engine.profile(images["INPUT"][0])

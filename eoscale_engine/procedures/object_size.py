@@ -155,6 +155,10 @@ class ObjectSize(Procedure):
         """One colour for each class."""
         return (Classes(),)
 
+    def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """Labels, and the image."""
+        return [*PieceLabels(self.connectivity, "all values").output_profiles(inputs), inputs[0]]
+
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> tuple[list[Any], Summary]:
         """Find objects and their sizes, what those to be replaced touch, and replace them."""
         profile = engine.profile(images["INPUT"][0])

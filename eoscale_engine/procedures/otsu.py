@@ -113,6 +113,10 @@ class OtsuThreshold(Procedure):
         """A colour for each class."""
         return (Classes(),)
 
+    def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """The classes, if they are asked for."""
+        return [inputs[0].with_dtype("uint8")] if self.output else []
+
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
         """Count, search, then classify."""
         profile = engine.profile(images["INPUT"][0])

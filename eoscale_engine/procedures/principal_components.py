@@ -100,6 +100,15 @@ class PrincipalComponents(Procedure):
         few = self.components is not None and self.components < 3
         return (Ramp() if few else Composite(), None)
 
+    def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """Components, and what comes back from them."""
+        profile = inputs[0]
+        kept = ("",) * (self.components or profile.count)
+        components = profile.with_dtype("float32").with_bands(kept)
+        wide = np.dtype(profile.dtype).itemsize == 8
+        back = profile.with_dtype("float64" if wide else "float32")
+        return [components, back] if self.reconstruction else [components]
+
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
         """Gather covariances, then project."""
         profile = engine.profile(images["INPUT"][0])

@@ -20,6 +20,7 @@ from eoscale_engine.filters.labels.labelling import (
 )
 from eoscale_engine.filters.labels.piece_labels import PieceLabels
 from eoscale_engine.procedures.objects import contacts, find_objects, outside, replaced
+from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.objects import Objects
 from eoscale_engine.styles import Classes, Style
 
@@ -77,6 +78,10 @@ class Sieve(Procedure):
     def styles(self) -> Sequence[Optional[Style]]:
         """One colour for each class."""
         return (Classes(),)
+
+    def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """Labels, and the image."""
+        return [*PieceLabels(self.connectivity, "all values").output_profiles(inputs), inputs[0]]
 
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> list[Any]:
         """Find objects and their sizes, what the small ones touch, and dissolve them."""

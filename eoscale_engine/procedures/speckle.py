@@ -19,6 +19,7 @@ from eoscale_engine.filters.radar.speckle import (
     speckle_variation,
 )
 from eoscale_engine.procedures.looks import DATA
+from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.looks import LocalLooks, looks_of
 from eoscale_engine.reductions.percentiles import exact_percentiles
 from eoscale_engine.styles import Ramp, Style
@@ -144,6 +145,10 @@ class SpeckleFilter(Procedure):
     def styles(self) -> Sequence[Optional[Style]]:
         """Grey, without the few brightest pixels."""
         return (Ramp(),)
+
+    def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """Floats."""
+        return Speckle(looks=(1.0,) * inputs[0].count).output_profiles(inputs)
 
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
         """Find the number of looks if it is not given, then filter."""

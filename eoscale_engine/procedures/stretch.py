@@ -11,6 +11,7 @@ from eoscale_engine.declaration import Engine, Output, Procedure, Summary, Table
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.pixel.stretch import LinearStretch
 from eoscale_engine.procedures.statistics import RasterStatistics
+from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.histogram import ValueRange
 from eoscale_engine.reductions.percentiles import exact_percentiles
 from eoscale_engine.styles import Composite, Style
@@ -122,6 +123,10 @@ class Stretch(Procedure):
     def styles(self) -> Sequence[Optional[Style]]:
         """The bytes as they are."""
         return (Composite(minimum=0, maximum=255),)
+
+    def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """Bytes."""
+        return [inputs[0].with_dtype("uint8")]
 
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
         """Find the bounds, then stretch."""

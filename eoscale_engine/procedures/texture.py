@@ -17,6 +17,7 @@ from eoscale_engine.filters.texture.glcm import (
     check_distance,
 )
 from eoscale_engine.procedures.value_bounds import check_bounds, find_bounds
+from eoscale_engine.profile import Profile
 from eoscale_engine.styles import HEAT, Ramp, Style
 
 
@@ -174,6 +175,11 @@ class Texture(Procedure):
     def styles(self) -> Sequence[Optional[Style]]:
         """The first feature, from little to much."""
         return (Ramp(HEAT),)
+
+    def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """A band for each feature of each band."""
+        names = ("",) * (inputs[0].count * len(self.features))
+        return [inputs[0].with_dtype("float32").with_bands(names)]
 
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> list[Any]:
         """Find the bounds that are not given, then compute the features."""

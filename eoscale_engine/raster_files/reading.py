@@ -78,6 +78,13 @@ class RasterFile:
     as_stored: bool = False
     remarks: tuple[str, ...] = ()
 
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of all pixels in memory, with a mask where there is one."""
+        return (
+            self.profile.nbytes + (self.mask != "none") * self.profile.height * self.profile.width
+        )
+
     def read(
         self,
         window: Window,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eoscale_engine.declaration import Declaration, ImageFilter
+from eoscale_engine.declaration import Declaration, ImageFilter, Procedure
 from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import TILE_PIXELS, Window, block_shape
 
@@ -18,7 +18,7 @@ TEMPORARIES = 5
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes that a job takes: inputs, results, and the working set of each worker."""
+    """Bytes that a job takes: inputs, what is made of them, and the working set of each worker."""
 
     inputs: int
     results: int
@@ -57,8 +57,8 @@ def estimated(
     outputs: Sequence[Profile] = ()
     if isinstance(declaration, ImageFilter):
         outputs = declaration.output_profiles(inputs)
-    elif inputs:
-        outputs = [inputs[0]] * len(getattr(declaration, "outputs", ()))
+    elif isinstance(declaration, Procedure):
+        outputs = declaration.images_made(inputs)
     return Estimate(
         sum(profile.nbytes for profile in inputs),
         int(part * sum(profile.nbytes for profile in outputs)),

@@ -176,11 +176,10 @@ def _load(
 
     What one pass over them does without is computed by the workers as they decode.
     """
-    if not keys:
-        return
     profiles = [context.profile(key) for key in keys]
-    pixels = profiles[0].width * profiles[0].height
-    part = 1.0 if extent is None else min(1.0, extent.rows * extent.cols / pixels)
+    part = 1.0
+    if extent is not None:
+        part = min(1.0, extent.rows * extent.cols / (profiles[0].width * profiles[0].height))
     whole = part >= LEAST_PART
     once = isinstance(declaration, (Reduction, Procedure)) and declaration.reads_once(profiles)
     # a procedure gets an extent as an image of its own, which is copied first
@@ -189,8 +188,10 @@ def _load(
     estimate = estimated(
         declaration, profiles, part=part, workers=workers, tile_pixels=tile_pixels
     )  # fmt: skip
-    if not whole or once:
-        estimate = replace(estimate, inputs=0)
+    inputs = 0 if not whole or once else sum(map(context.memory_bytes, keys))
+    if extent is not None and not whole and isinstance(declaration, Procedure):
+        inputs = int(part * sum(map(context.memory_bytes, keys)))  # its crops
+    estimate = replace(estimate, inputs=inputs)
     log("info", estimate.text(resources.store.room()))
     if once:
         log("info", "One pass: files that are not in memory are worked on as they are decoded.")

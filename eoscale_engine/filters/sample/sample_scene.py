@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Optional
 
 import numpy as np
 from osgeo import osr
@@ -255,12 +255,18 @@ class SampleScene(_Grid, Procedure):
         if not (self.elevation or self.optical or self.sar):
             raise InputError("Make a sample scene: choose at least one of the three images.")
 
+    def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """Those that are wanted."""
+        return [filter_.output_profiles(())[0] for filter_ in self._wanted() if filter_]
+
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> list[Any]:
         """Elevation, optical and SAR image; None for those that are not wanted."""
+        return [filter_ and engine.filter(filter_, {})[0] for filter_ in self._wanted()]
+
+    def _wanted(self) -> tuple[Optional[ImageFilter], ...]:
         grid = {item.name: getattr(self, item.name) for item in fields(_Grid)}
-        wanted = (
+        return (
             SampleElevation(**grid) if self.elevation else None,
             SampleOptical(**grid) if self.optical else None,
             SampleSar(**grid, looks=self.looks) if self.sar else None,
         )
-        return [filter_ and engine.filter(filter_, {})[0] for filter_ in wanted]
