@@ -1,4 +1,4 @@
-"""Smoothing that keeps edges: the bilateral filter."""
+"""Smoothing that keeps edges: the bilateral filter, where the range sigma of each band is known."""
 
 from __future__ import annotations
 
@@ -16,64 +16,19 @@ from eoscale_engine.profile import Profile
 
 
 @dataclass(frozen=True)
-class Bilateral(ImageFilter):
-    """Bilateral filter: the mean of the pixels around each pixel, weighted by place and likeness.
+class BilateralWithin(ImageFilter):
+    """Mean of the pixels of a disk, weighted by place and by likeness to the one in the middle."""
 
-    sum(w y) / sum(w) over the valid pixels y of a disk, with the weights
-    w = exp(-d^2 / (2 s^2)) exp(-(y - x)^2 / (2 r^2)): d is the distance to the pixel x in the
-    middle, s the spatial sigma, r the range sigma. Pixels that differ from x by much more than r
-    have no weight, so noise is smoothed and edges stay. Each band is handled by itself.
-
-    The disk holds the pixels with row^2 + col^2 <= radius^2, counted from the middle; the radius is
-    twice the spatial sigma, rounded, unless it is given.
-
-    Nodata: invalid pixels take no part, and stay invalid. Infinite pixels stay, and take no part
-    elsewhere. Beyond the image lies its mirror image by default.
-
-    Pixels: float32, float64 for 64-bit images; scale and offset carry on, and the range sigma is in
-    the unit of the physical values. Images of up to 16 bits and float32 ones are computed in
-    float32, as deviations from x, to some 1e-7 of the largest value; all others in float64.
-
-    C. Tomasi and R. Manduchi, "Bilateral filtering for gray and color images", ICCV 1998.
-    """
-
-    name = "bilateral"
-    label = "Bilateral filter"
-    group = "Neighbourhood"
-    tags = (
-        "bilateral", "edge preserving", "edge-preserving", "smooth", "denoise", "noise",
-        "gaussian", "tomasi", "manduchi",
-    )  # fmt: skip
-    picture: ClassVar[Mapping[str, Any]] = {"sigma_range": 400}
-    examples = (
-        {"sigma_range": 30.0},
-        {"sigma_range": 200.0, "sigma_spatial": 0.8, "border": "invalid"},
-        {"sigma_range": 5.0, "sigma_spatial": 3.0, "radius": 2, "border": "nearest"},
+    label: ClassVar[str] = "Bilateral filter"
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"sigma_range": (30.0, 60.0)},
+        {"sigma_range": (200.0, 200.0), "sigma_spatial": 0.8, "border": "invalid"},
+        {"sigma_range": (5.0, 2.0), "sigma_spatial": 3.0, "radius": 2, "border": "nearest"},
     )
 
-    sigma_range: float = parameter(
-        minimum=1e-9,
-        maximum=1e18,
-        label="Range sigma",
-        help="Differences up to about this are smoothed away, larger ones stay. In the unit of the "
-        "values, with the bands' scale: some two or three times the noise.",
-    )
-    sigma_spatial: float = parameter(
-        1.5,
-        minimum=0.1,
-        maximum=50,
-        unit="pixels",
-        label="Spatial sigma",
-        help="Standard deviation of the Gaussian of the distance: the larger, the smoother.",
-    )
-    radius: Optional[int] = parameter(
-        None,
-        minimum=1,
-        maximum=100,
-        unit="pixels",
-        help="Of the disk around each pixel. Empty: twice the spatial sigma, rounded.",
-        advanced=True,
-    )
+    sigma_range: Any = parameter(kind="data", help="Range sigma of each band, of physical values")
+    sigma_spatial: float = parameter(1.5, minimum=0.1, maximum=50, help="Of the distance")
+    radius: Optional[int] = parameter(None, minimum=1, maximum=100, help="Of the disk")
     border: str = parameter(**BORDER)  # type: ignore[misc]
 
     @property
@@ -87,7 +42,7 @@ class Bilateral(ImageFilter):
         return [inputs[0].with_dtype(dtype).without_classes().with_nodata(None)]
 
     def apply(self, blocks: Blocks) -> Pixels:
-        """See the class."""
+        """See the procedure."""
         block, margin = blocks[0], self.margin
         dtype = np.result_type(block.pixels.dtype, np.float32)
         far = float(np.finfo(dtype).max) / 4
@@ -100,7 +55,7 @@ class Bilateral(ImageFilter):
             infinite = np.isinf(lines)
             if infinite.any():
                 lines = np.where(infinite, dtype.type(far), lines)
-            likeness = abs(block.profile.bands[band].scale) / (2**0.5 * self.sigma_range)
+            likeness = abs(block.profile.bands[band].scale) / (2**0.5 * self.sigma_range[band])
             shift = self._shifts(lines, pixels.shape[1], likeness)
             core = tuple(slice(margin, margin + size) for size in out.shape)
             near = unflattened(shift, pixels.shape[1], out.shape)
