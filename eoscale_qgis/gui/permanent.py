@@ -59,6 +59,8 @@ class MakePermanent:
         iface.addCustomActionForLayerType(self._action, "", QgsMapLayerType.RasterLayer, True)
         self._view.currentLayerChanged.connect(self._show_action)
         self._tree.addedChildren.connect(self._tree_changed)
+        # a project's layers are there only later than their places in the tree
+        QgsProject.instance().readProject.connect(self._tree_changed)
         self._tree_changed()
 
     def unload(self) -> None:
@@ -67,6 +69,7 @@ class MakePermanent:
         self._action.deleteLater()
         self._view.currentLayerChanged.disconnect(self._show_action)
         self._tree.addedChildren.disconnect(self._tree_changed)
+        QgsProject.instance().readProject.disconnect(self._tree_changed)
         for sign in self._signs:
             if not sip.isdeleted(sign):
                 sign.clicked.disconnect(self._sign_clicked)
