@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -10,7 +11,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from eoscale_engine.declaration import Chart, Engine, Procedure, Summary, Table, parameter
-from eoscale_engine.filters.radar.speckle import AMPLITUDE, INTENSITY, speckle_variation
+from eoscale_engine.errors import InputError
+from eoscale_engine.filters.radar.speckle import (
+    AMPLITUDE,
+    DECIBEL,
+    INTENSITY,
+    PIXELS,
+    speckle_variation,
+)
 from eoscale_engine.procedures.chart_labels import band_titles
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.looks import (
@@ -23,12 +31,33 @@ from eoscale_engine.reductions.looks import (
 
 DATA: dict[str, Any] = {
     "default": INTENSITY,
-    "choices": (INTENSITY, AMPLITUDE),
+    "choices": PIXELS,
     "label": "Pixels are",
-    "help": "Intensity (power, sigma nought, gamma nought) or amplitude, its square root. Both "
-    "linear, not in decibels.",
+    "help": "Linear intensity (power, sigma nought, gamma nought), amplitude, its square root, or "
+    "intensity in decibels, 10 log10 of it.",
 }
 """The parameter ``data`` of the radar filters."""
+
+_DECIBEL_NAME = re.compile(r"(?:^|[^a-z])db(?:$|[^a-z])")
+
+
+def check_unit(label: str, data: str, profile: Profile) -> None:
+    """Refuse bands in decibels by their unit that are said to be linear."""
+    units = [band.unit.strip().lower() for band in profile.bands]
+    if data != DECIBEL and any(unit in ("db", "decibel", "decibels") for unit in units):
+        raise InputError(
+            f"{label}: the image is in decibels, as the unit of its bands says. Set 'Pixels are' "
+            f"to {DECIBEL}."
+        )
+
+
+def unit_doubts(label: str, data: str, profile: Profile) -> list[str]:
+    """Bands whose names end in dB, as SNAP has it, that are said to be linear."""
+    named = [band.name for band in profile.bands if _DECIBEL_NAME.search(band.name.lower())]
+    if data == DECIBEL or not named:
+        return []
+    seems = f"{label}: the band '{named[0]}' seems to be in decibels. If it is, set 'Pixels are' to"
+    return [f"{seems} {DECIBEL}."]
 
 
 @dataclass(frozen=True)
@@ -54,8 +83,9 @@ class NumberOfLooks(Procedure):
 
     Amplitudes are squared first, so that L is that of the intensity; Cu, in the table, is the
     coefficient of variation of the pixels: 1 / sqrt(L) of intensities, 0.5227 / sqrt(L) of
-    amplitudes. Values are physical, ``pixel * scale + offset``, in float64, and must be linear, not
-    decibels. A window counts where at least half of its pixels are valid, and where its mean and
+    amplitudes. Decibels (10 log10) are turned into intensities first. Values are physical,
+    ``pixel * scale + offset``, in float64. Bands whose unit is dB are refused as linear ones. A
+    window counts where at least half of its pixels are valid, and where its mean and
     variance are finite and greater than 0. A band without such windows has no result; one has at
     least 0.1 looks. Windows begin at each corner of the fixed cells of 512 x 512 pixels, or where
     an extent does. Takes integers and floats.
@@ -76,6 +106,7 @@ class NumberOfLooks(Procedure):
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"side": 3},
         {"data": AMPLITUDE},
+        {"data": DECIBEL},
     )
     numbers: ClassVar[tuple[tuple[str, str], ...]] = (
         ("LOOKS", "Number of looks of the first band"),
@@ -94,6 +125,15 @@ class NumberOfLooks(Procedure):
         advanced=True,
     )
 
+    def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
+        """Refuse decibels that are said to be linear."""
+        super().check(inputs)
+        check_unit(self.label, self.data, inputs["INPUT"][0])
+
+    def doubts(self, inputs: Mapping[str, Sequence[Profile]]) -> Sequence[str]:
+        """Names that say decibels."""
+        return unit_doubts(self.label, self.data, inputs["INPUT"][0])
+
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
         """Count the windows, then look for the mode."""
         profile = engine.profile(images["INPUT"][0])
@@ -107,7 +147,7 @@ class NumberOfLooks(Procedure):
         if any(one.looks is None for one in estimates):
             notes.append(
                 "A band without a result has no window of valid pixels whose mean and variance are "
-                "greater than 0. Decibels must be turned into linear values first."
+                "greater than 0. For decibels, set 'Pixels are' to decibel."
             )
         first = estimates[0]
         return Summary(

@@ -11,6 +11,7 @@ from eoscale_engine.declaration import Engine, Output, Procedure, Summary, Table
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.radar.speckle import (
     AMPLITUDE,
+    DECIBEL,
     GAMMA,
     METHODS,
     REFINED,
@@ -18,14 +19,19 @@ from eoscale_engine.filters.radar.speckle import (
     Speckle,
     speckle_variation,
 )
-from eoscale_engine.procedures.looks import DATA
+from eoscale_engine.procedures.looks import DATA, check_unit, unit_doubts
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.looks import LocalLooks, looks_of
 from eoscale_engine.reductions.percentiles import exact_percentiles
+from eoscale_engine.reductions.statistics import BandMoments, physical
 from eoscale_engine.styles import Ramp, Style
+from eoscale_engine.tiling import Window
 
 _BRIGHT = 98.0
 """The percentile from which on the Lee sigma filter takes pixels for bright."""
+
+_SIDE = 64
+"""Of the windows in which the sign of the image is looked for."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,9 @@ class SpeckleFilter(Procedure):
     in windows of 5 x 5 pixels; a band where it finds none takes that of another one. With an
     extent, looks and percentile are of its pixels.
 
-    Pixels must be linear, not decibels. Values are physical, ``pixel * scale + offset``; the result
+    Speckle multiplies linear values. Intensities in decibels, 10 log10, are turned into linear
+    ones, filtered, and turned back, if told so; images that are negative on average, or whose unit
+    is dB, are refused as linear ones. Values are physical, ``pixel * scale + offset``; the result
     has no scale. It is float32, float64 for 64-bit images, computed in float64 (variances to 1e-13
     of m^2). Each band is handled by itself. Where a formula has no value the pixel stays as it is:
     where the mean is not greater than 0, or infinite pixels take part.
@@ -142,6 +150,15 @@ class SpeckleFilter(Procedure):
         if self.looks is not None and self.looks == float("inf"):
             raise InputError("Speckle filter: the number of looks must be finite.")
 
+    def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
+        """Refuse decibels that are said to be linear."""
+        super().check(inputs)
+        check_unit(self.label, self.data, inputs["INPUT"][0])
+
+    def doubts(self, inputs: Mapping[str, Sequence[Profile]]) -> Sequence[str]:
+        """Names that say decibels."""
+        return unit_doubts(self.label, self.data, inputs["INPUT"][0])
+
     def styles(self) -> Sequence[Optional[Style]]:
         """Grey, without the few brightest pixels."""
         return (Ramp(),)
@@ -153,6 +170,8 @@ class SpeckleFilter(Procedure):
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
         """Find the number of looks if it is not given, then filter."""
         profile = engine.profile(images["INPUT"][0])
+        if self.looks and self.data != DECIBEL:
+            self._check_sign(images, engine, profile)
         looks = (self.looks,) * profile.count if self.looks else self._looks(images, engine)
         bright: tuple[float, ...] = ()
         if self.method == SIGMA:
@@ -178,6 +197,29 @@ class SpeckleFilter(Procedure):
         )
         return made, summary
 
+    def _check_sign(
+        self, images: Mapping[str, Sequence[Any]], engine: Engine, profile: Profile
+    ) -> None:
+        """Refuse decibels by their sign, in a few windows all over the image."""
+        whole = Window(0, 0, profile.height, profile.width)
+        rows, cols = ({0, size // 2, max(0, size - _SIDE)} for size in profile.shape[1:])
+        windows = [
+            Window(row, col, _SIDE, _SIDE).intersection(whole)
+            for row in sorted(rows)
+            for col in sorted(cols)
+        ]
+        found = engine.reduce(BandMoments(), images, windows=windows)
+        means = [
+            physical(one.total / one.finite, band, raw=False)
+            for one, band in zip(found, profile.bands)
+            if one.finite
+        ]
+        if means and max(means) < 0:
+            raise InputError(
+                f"{self.label}: the image is negative on average, as decibels are, but "
+                f"{self.data} is not. Set 'Pixels are' to {DECIBEL}."
+            )
+
     def _looks(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> tuple[float, ...]:
         """Of each band; of the first one that has a result where it has none."""
         counter = LocalLooks(data=self.data)
@@ -187,7 +229,7 @@ class SpeckleFilter(Procedure):
         if not known:
             raise InputError(
                 "Speckle filter: the number of looks cannot be found, since no window has a mean "
-                "and a variance greater than 0. Turn decibels into linear values, or give the "
-                "number of looks."
+                "and a variance greater than 0. For decibels, set 'Pixels are' to decibel; else "
+                "give the number of looks."
             )
         return tuple(known[0] if looks is None else looks for looks in found)

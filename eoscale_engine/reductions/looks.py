@@ -11,7 +11,8 @@ import numpy as np
 
 from eoscale_engine.declaration import Block, Blocks, Reduction, parameter
 from eoscale_engine.filters.physical_values import physical_values
-from eoscale_engine.filters.radar.speckle import AMPLITUDE, INTENSITY
+from eoscale_engine.filters.radar.speckle import AMPLITUDE, DECIBEL, INTENSITY, PIXELS
+from eoscale_engine.filters.radar.speckle_windows import from_decibels
 from eoscale_engine.profile import Profile
 
 LEAST_LOOKS = 0.1
@@ -48,14 +49,15 @@ class LocalLooks(Reduction):
     """Counts square windows of each band by how much they vary; see :func:`looks_of`.
 
     Windows lie side by side from the corner of each cell; one counts where at least half of its
-    pixels are valid, and where mean and variance are greater than 0. Amplitudes are squared.
+    pixels are valid, and where mean and variance are greater than 0. Amplitudes are squared, and
+    decibels turned into intensities.
     """
 
     label: ClassVar[str] = "Counting windows by variation"
     # where the windows lie depends on the cells, which an extent cuts
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
-    data: str = parameter(INTENSITY, choices=(INTENSITY, AMPLITUDE), help="What pixels are")
+    data: str = parameter(INTENSITY, choices=PIXELS, help="What pixels are")
     side: int = parameter(5, minimum=3, maximum=63, unit="pixels", help="Of a window")
 
     def map(self, blocks: Blocks) -> list[LocalVariation]:
@@ -70,6 +72,8 @@ class LocalLooks(Reduction):
         )
         if self.data == AMPLITUDE:
             values = np.copysign(values * values, values)
+        elif self.data == DECIBEL:
+            values = from_decibels(values)
         pixels = self._windows(values)
         number: Any = float(self.side**2)
         if block.valid is not None:

@@ -172,7 +172,7 @@ def test_a_single_bright_pixel_is_the_least_number_of_looks() -> None:
     assert first_row(NumberOfLooks(), procedures.image(pixels))["looks"] == 0.1
 
 
-@pytest.mark.parametrize("parameters", [{"side": 2}, {"data": "decibel"}])
+@pytest.mark.parametrize("parameters", [{"side": 2}, {"data": "phase"}])
 def test_bad_parameters_are_refused(parameters: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         NumberOfLooks(**parameters)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from dataclasses import replace
 from typing import Any, Optional
 
 import numpy as np
@@ -418,8 +419,59 @@ def test_a_band_without_looks_takes_those_of_another() -> None:
     decibels = procedures.image(-5 - scene(40, 40) / 1000)
     with pytest.raises(InputError, match="decibels"):
         procedures.run(SpeckleFilter("Lee"), decibels)
-    made = procedures.run(SpeckleFilter("Lee", looks=4), decibels)
-    np.testing.assert_array_equal(values_of(made), decibels.pixels)
+
+
+@pytest.mark.parametrize("holes", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_decibels_are_filtered_as_intensities(method: str, holes: bool) -> None:
+    pixels = scene(70, 80) / 1000
+    valid = np.random.default_rng(4).random(pixels.shape) > 0.1 if holes else None
+    linear = procedures.run(
+        SpeckleFilter(method, 2, looks=LOOKS), procedures.image(pixels, valid)
+    ).image()
+    decibels = procedures.image(10 * np.log10(pixels), valid)
+    made = procedures.run(SpeckleFilter(method, 2, looks=LOOKS, data="decibel"), decibels).image()
+    where = linear.valid
+    np.testing.assert_array_equal(made.valid, where)
+    wanted = 10 * np.log10(linear.pixels[where])
+    # the 98th percentile lies between two pixels, in decibels elsewhere
+    np.testing.assert_allclose(made.pixels[where], wanted, rtol=1e-9, atol=1e-9)
+    assert (made.pixels != decibels.pixels)[where].mean() > 0.5
+
+
+def test_looks_of_decibels_are_those_of_the_intensities() -> None:
+    pixels = scene(60, 70)
+    wanted = procedures.run(NumberOfLooks(), procedures.image(pixels)).rows()[0]
+    decibels = procedures.image(10 * np.log10(pixels))
+    found = procedures.run(NumberOfLooks(data="decibel"), decibels).rows()[0]
+    assert found["looks"] == pytest.approx(wanted["looks"])
+    assert found["cu"] == pytest.approx(wanted["cu"])
+    made = procedures.run(SpeckleFilter("Lee", 2, data="decibel"), decibels)
+    assert made.summary.numbers["LOOKS"] == pytest.approx(wanted["looks"])
+
+
+def test_decibels_are_not_taken_for_linear_values() -> None:
+    negative = procedures.image(10 * np.log10(scene(200, 90) / 1e5))
+    with pytest.raises(InputError, match="negative on average.*to decibel"):
+        procedures.run(SpeckleFilter("Lee", looks=4), negative)
+    # by their unit, where most are positive
+    profile = Profile(5, 5, "float32", (Band(unit="dB"),))
+    for declared in (SpeckleFilter(looks=4), NumberOfLooks(), NumberOfLooks(data="amplitude")):
+        with pytest.raises(InputError, match="in decibels, as the unit"):
+            declared.check({"INPUT": [profile]})
+        replace(declared, data="decibel").check({"INPUT": [profile]})
+        for name, doubts in (("Sigma0_VV_db", 1), ("VV (dB)", 1), ("Sigma0_VV", 0), ("dbh", 0)):
+            named = {"INPUT": [Profile(5, 5, "float32", (Band(name=name),))]}
+            declared.check(named)
+            assert len(declared.doubts(named)) == doubts
+            assert not replace(declared, data="decibel").doubts(named)
+
+
+def test_an_image_without_a_sign_is_filtered() -> None:
+    empty = procedures.image(np.ones((1, 70, 90)), np.zeros((1, 70, 90), bool))
+    assert not procedures.run(SpeckleFilter("Lee", looks=4), empty).image().valid.any()
+    noisy = procedures.image(scene(70, 90) - 50)
+    assert (values_of(procedures.run(SpeckleFilter("Lee", looks=4), noisy)) != noisy.pixels).any()
 
 
 def test_bright_pixels_are_from_the_98th_percentile_on() -> None:
@@ -461,7 +513,7 @@ def test_an_extent_has_the_real_pixels_around_it() -> None:
         {"looks": 0},
         {"looks": math.inf},
         {"looks": -1},
-        {"data": "decibel"},
+        {"data": "phase"},
         {"damping": -1},
         {"speckle_share": 0.99},
     ],

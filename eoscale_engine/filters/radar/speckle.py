@@ -16,21 +16,24 @@ from eoscale_engine.filters.radar.lee_sigma import POINT_REACH, lee_sigma, sigma
 from eoscale_engine.filters.radar.refined_lee import RADIUS, refined_lee
 from eoscale_engine.filters.radar.speckle_windows import (
     Plane,
+    from_decibels,
     least_error,
     mean_and_variance,
     plane_of,
+    to_decibels,
 )
 from eoscale_engine.profile import Profile
 
 LEE, ENHANCED, REFINED, SIGMA = "Lee", "enhanced Lee", "refined Lee", "Lee sigma"
 FROST, GAMMA, KUAN = "Frost", "Gamma-MAP", "Kuan"
 METHODS = (LEE, ENHANCED, REFINED, SIGMA, FROST, GAMMA, KUAN)
-INTENSITY, AMPLITUDE = "intensity", "amplitude"
+INTENSITY, AMPLITUDE, DECIBEL = "intensity", "amplitude", "decibel"
+PIXELS = (INTENSITY, AMPLITUDE, DECIBEL)
 
 
 def speckle_variation(looks: float, data: str) -> float:
     """Cu^2, the squared coefficient of variation of fully developed speckle."""
-    return (1.0 if data == INTENSITY else 4 / pi - 1) / looks
+    return (4 / pi - 1 if data == AMPLITUDE else 1.0) / looks
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,13 @@ class Speckle(ImageFilter):
         {"method": GAMMA, "looks": (0.5, 0.2), "radius": 2, "data": AMPLITUDE},
         {"method": SIGMA, "looks": (4.0, 1.0), "radius": 1, "bright": (30.0, -2.0)},
         {"method": SIGMA, "looks": (1.0, 4.0), "data": AMPLITUDE, "sigma": 0.5},
+        {"method": LEE, "looks": (1.0, 0.2), "data": DECIBEL, "radius": 2},
     )
 
     looks: Any = parameter(kind="data", help="Number of looks of each band")
     method: str = parameter(LEE, choices=METHODS, help="Which filter")
     radius: int = parameter(3, minimum=1, maximum=50, unit="pixels", help="Half-width")
-    data: str = parameter(INTENSITY, choices=(INTENSITY, AMPLITUDE), help="What pixels are")
+    data: str = parameter(INTENSITY, choices=PIXELS, help="What pixels are")
     damping: float = parameter(1.0, minimum=0, help="Of Frost and enhanced Lee")
     sigma: float = parameter(0.9, minimum=0.5, maximum=0.95, help="Share of the speckle")
     bright: Any = parameter(
@@ -89,18 +93,21 @@ class Speckle(ImageFilter):
         block = blocks[0]
         margin = self.margin
         squared = self.method == GAMMA and self.data == AMPLITUDE
+        decibels = self.data == DECIBEL
 
         def compute(
             band: int, pixels: np.ndarray, valid: Optional[np.ndarray], out: np.ndarray
         ) -> Optional[np.ndarray]:
             properties = block.profile.bands[band]
-            plane = plane_of(pixels, valid, properties, margin, squared=squared)
+            plane = plane_of(pixels, valid, properties, margin, squared=squared, decibels=decibels)
             result = self._filtered(plane, band)
             lowest = result.min()
             if lowest != lowest:
                 np.copyto(result, plane.at(plane.values), where=result != result)
             if squared:
                 np.copysign(np.sqrt(np.abs(result)), result, out=result)
+            if decibels:
+                result = to_decibels(result)
             np.copyto(out, result, casting="same_kind")
             if valid is None:
                 return None
@@ -119,6 +126,7 @@ class Speckle(ImageFilter):
         if self.method == SIGMA:
             kept = sigma_range(looks, self.sigma, amplitude=self.data == AMPLITUDE)
             bright = self.bright[band] if self.bright else np.inf
+            bright = from_decibels(bright) if self.data == DECIBEL else bright
             return lee_sigma(plane, window, noise, kept, bright)
         pixels = plane.at(plane.values)
         mean, variance = mean_and_variance(plane.sums(window))

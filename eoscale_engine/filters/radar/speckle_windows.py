@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from math import log
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
@@ -79,13 +80,33 @@ class Plane:
         return Sums(number, total, squares)
 
 
+def from_decibels(values: Any) -> Any:
+    """Intensities: ``10^(x / 10)``."""
+    return np.exp(values * (log(10) / 10))
+
+
+def to_decibels(values: np.ndarray) -> np.ndarray:
+    """``10 log10(x)`` of intensities."""
+    return np.log(values) * (10 / log(10))
+
+
 def plane_of(
-    pixels: np.ndarray, valid: Optional[np.ndarray], band: Band, margin: int, *, squared: bool
+    pixels: np.ndarray,
+    valid: Optional[np.ndarray],
+    band: Band,
+    margin: int,
+    *,
+    squared: bool,
+    decibels: bool,
 ) -> Plane:
-    """A band ``(rows, cols)`` with its margin; ``squared``: x abs(x) in place of each value."""
+    """A band ``(rows, cols)`` with its margin, of intensities if it is in decibels.
+
+    ``squared``: x abs(x) in place of each value.
+    """
     rows, pitch = pixels.shape
     kind = np.dtype(np.float64)
-    values = flat_lines(physical_values(pixels, band, kind), valid, kind, 0)
+    physical = physical_values(pixels, band, kind)
+    values = flat_lines(from_decibels(physical) if decibels else physical, valid, kind, 0)
     squares = values * values
     if squared:
         values = np.copysign(squares, values)
