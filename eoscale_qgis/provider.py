@@ -17,6 +17,7 @@ from eoscale_qgis.algorithms.recipe import LOAD_INTO_MEMORY, SAVE_IMAGE, recipe_
 from eoscale_qgis.results import Results
 from eoscale_qgis.session import Session
 from eoscale_qgis.styles import Styling
+from eoscale_qgis.trust import Trust
 
 
 class EoscaleProvider(QgsProcessingProvider):
@@ -27,6 +28,7 @@ class EoscaleProvider(QgsProcessingProvider):
         self.session = session or Session()
         self.results = Results(self.session)
         self.stylings: set[Styling] = set()
+        self.trust = Trust()
         self.names = LayerNames(kind.label for kind in declarations().values())
 
     def id(self) -> str:

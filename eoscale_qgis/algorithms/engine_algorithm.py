@@ -57,6 +57,7 @@ from eoscale_qgis.algorithms.summaries import rows_of
 from eoscale_qgis.layers import Source
 from eoscale_qgis.rendering import rendering_folder
 from eoscale_qgis.results import ContextImages
+from eoscale_qgis.trust import RISK
 from eoscale_qgis.vectors import PolygonSource
 
 
@@ -120,6 +121,10 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         for output in number_outputs(self._recipe):
             self.addOutput(output)
 
+    def flags(self) -> Any:
+        flags = super().flags()
+        return flags | RISK if self._recipe.runs_user_code and RISK is not None else flags
+
     # ---- before the run
 
     def canExecute(self) -> tuple[bool, str]:
@@ -171,6 +176,9 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         layers = layers_of(self, self._recipe, values, context)
         self._crs = next((layer.crs() for group in layers.values() for layer in group), self._crs)
         try:
+            if self._recipe.runs_user_code:
+                fields = self._field_values(values, context)
+                self.provider().trust.require(fields["file"], context)
             self._sources, self._extent = self._inputs_of(values, context, layers, feedback)
         except EngineError as error:
             raise QgsProcessingException(str(error)) from error
