@@ -14,6 +14,7 @@ import secrets
 import shutil
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,9 @@ from eoscale_engine.tiling import Window
 POPULATE_WRITE = 23
 """``MADV_POPULATE_WRITE`` (Linux 5.14 and newer): maps pages at once, not one fault at a time."""
 
+
+MOST_MAPPED = 256
+"""Images that a process keeps mapped: each takes a file descriptor, of which systems give 1024."""
 
 # ---------------------------------------------------------------- an image and its mapping
 
@@ -66,17 +70,38 @@ class Image:
 
 @dataclass
 class Mappings:
-    """The images that this process has mapped; kept from job to job until told to forget."""
+    """The images that this process has mapped; kept from job to job until told to forget.
 
-    _maps: dict[str, mmap.mmap] = field(default_factory=dict)
+    Of more than :data:`MOST_MAPPED` those that were not used for longest are dropped.
+    """
+
+    _maps: OrderedDict[str, mmap.mmap] = field(default_factory=OrderedDict)
 
     def _map(self, image: Image) -> mmap.mmap:
         mapped = self._maps.get(image.raw)
         if mapped is None:
-            with open(image.raw, "r+b") as file:
-                mapped = mmap.mmap(file.fileno(), image.file_bytes)
+            mapped = self._mapped_anew(image)
             self._maps[image.raw] = mapped
+            if len(self._maps) > MOST_MAPPED:
+                self._maps.popitem(last=False)
+        else:
+            self._maps.move_to_end(image.raw)
         return mapped
+
+    def _mapped_anew(self, image: Image) -> mmap.mmap:
+        try:
+            return _mapped(image)
+        except OSError as error:
+            if error.errno != errno.EMFILE:
+                raise
+        self._maps.clear()  # those that an array needs stay
+        try:
+            return _mapped(image)
+        except OSError as error:
+            raise MemoryBudgetError(
+                "There are more images than files that a process may have open here "
+                f"({error.strerror}). Raise that limit (ulimit -n), or use fewer images at once."
+            ) from None
 
     def array(self, image: Image, *, writable: bool = False) -> np.ndarray:
         """The image's pixels ``(bands, rows, cols)``; a view, no copy for a run of bands."""
@@ -122,6 +147,11 @@ class Mappings:
     def forget(self, raw: str) -> None:
         """Drop a mapping; the memory goes when the last array on it goes."""
         self._maps.pop(raw, None)
+
+
+def _mapped(image: Image) -> mmap.mmap:
+    with open(image.raw, "r+b") as file:
+        return mmap.mmap(file.fileno(), image.file_bytes)
 
 
 def _band_index(bands: Sequence[int]) -> Any:

@@ -11,6 +11,9 @@ from eoscale_engine.errors import MemoryBudgetError
 from eoscale_engine.memory.images import Image, Memory
 from eoscale_engine.profile import Profile
 
+MOST_KEPT = 64
+"""Loaded files kept for reuse: each takes a mapping, and a file descriptor, of each worker."""
+
 
 @dataclass
 class _Loaded:
@@ -122,6 +125,8 @@ class ImageStore:
             if key in self._loaded:
                 self._drop(key)
             self._loaded[key] = _Loaded(signature, bands, self.retain(image))
+            for oldest in self._idle()[: max(0, len(self._loaded) - MOST_KEPT)]:
+                self._drop(oldest)
 
     def room(self) -> int:
         """Bytes that new images may take once all that is only kept for reuse was dropped."""

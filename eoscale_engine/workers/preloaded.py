@@ -40,5 +40,17 @@ def _leave_nothing() -> None:
         listeners.rmdir()
 
 
-if LISTENERS in os.environ:
+def _open_more_files() -> None:
+    """Let workers have as many images as they may: each takes a file descriptor.
+
+    Many systems give 1024 for the sake of programs that ask for no more.
+    """
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+if LISTENERS in os.environ:  # in the server itself, wherever else this is imported
     atexit.register(_leave_nothing)
+    _open_more_files()

@@ -20,7 +20,7 @@ from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import Any, Callable, Optional
 
-from eoscale_engine.errors import EngineError, TileError
+from eoscale_engine.errors import EngineError, InputError, TileError
 from eoscale_engine.tile_work.jobs import Job
 from eoscale_engine.tiling import Window
 from eoscale_engine.workers import Done
@@ -44,6 +44,8 @@ class ProcessWorkers:
     """The executor on this machine's cores. Several threads may run jobs at the same time."""
 
     def __init__(self, workers: int = 0, idle_seconds: float = IDLE_SECONDS) -> None:
+        if workers < 0:
+            raise InputError(f"There cannot be {workers} workers. Give 0 for one a processor.")
         self.workers = min(workers or default_workers(), MOST_WORKERS)
         self._process = os.getpid()
         self._idle_seconds = idle_seconds

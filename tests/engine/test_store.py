@@ -11,7 +11,7 @@ import pytest
 from eoscale_engine.errors import MemoryBudgetError
 from eoscale_engine.memory.folder import ImageFolder
 from eoscale_engine.memory.images import Image, Memory
-from eoscale_engine.memory.store import ImageStore
+from eoscale_engine.memory.store import MOST_KEPT, ImageStore
 from eoscale_engine.profile import Profile
 
 SIZE = 10_000
@@ -171,3 +171,16 @@ def test_room_counts_what_can_be_dropped(store: ImageStore) -> None:
     held = store.loaded("a", "state", (1,))
     assert held is not None
     assert store.room() == 2 * SIZE
+
+
+def test_few_files_are_kept_whatever_their_number(store: ImageStore, told: Told) -> None:
+    used = load(store, "used")
+    store.retain(used)
+    for number in range(MOST_KEPT + 10):
+        image = store.allocate(profile(side=1 + number % 7))
+        store.keep_loaded(f"{number}.tif", "state", (1,), image)
+        store.release(image)
+    assert len(store._loaded) == MOST_KEPT
+    assert store.loaded("used", "state", (1,)) is not None
+    assert store.loaded("0.tif", "state", (1,)) is None
+    assert store.loaded(f"{MOST_KEPT + 9}.tif", "state", (1,)) is not None
