@@ -57,7 +57,14 @@ class Host:
         threading.Thread(target=self._drop_when_idle, daemon=True).start()
 
     def handle(self, message: Mapping[str, Any]) -> None:
-        """Do what the client asks."""
+        """Do what the client asks; what it is not understood in is refused."""
+        try:
+            self._handle(message)
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            reason = message.get("unreadable") or f"{type(error).__name__}: {error}"
+            self._sender.send({"refused": str(reason)[:200]})
+
+    def _handle(self, message: Mapping[str, Any]) -> None:
         if "run" in message:
             identity = int(message["run"])
             # a daemon: what hangs in a library must not keep the engine alive without a client
@@ -75,6 +82,8 @@ class Host:
                 self._release(name)
         elif "drop" in message:
             self.resources.store.drop_idle()
+        else:
+            raise ValueError("the message asks for nothing that is known")
 
     def _release(self, name: str) -> None:
         with self._lock:

@@ -47,6 +47,8 @@ def run_job(
     ``user_code`` False refuses declarations that run a user's Python: inside QGIS it could take
     QGIS down.
     """
+    if not isinstance(job, Mapping):
+        raise InputError("A job is a JSON object (see docs/engine-process.md).")
     declaration = _declared(job)
     if declaration.runs_user_code and not user_code:
         raise InputError(
@@ -94,9 +96,10 @@ def run_job(
 
 
 def _declared(job: Mapping[str, Any]) -> Declaration:
-    kind = declaration_named(job["declaration"])
+    name = job.get("declaration")
+    kind = declaration_named(str(name))
     if kind is None:
-        raise InputError(f"There is no algorithm '{job['declaration']}'.")
+        raise InputError(f"There is no algorithm '{name}'.")
     return kind(**job.get("parameters", {}))
 
 

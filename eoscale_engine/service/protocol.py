@@ -6,7 +6,7 @@ Parameters may be infinite or NaN, for which JSON has no words: Python's own ``I
 The client sends ``{"start": ...}`` first, then ``{"run": id, "job": ...}``, ``{"cancel": id}`` and
 ``{"release": [names]}``; it ends the engine by closing the pipe. The engine answers
 ``{"ready": ...}`` and, for a job, ``{"id": id, ...}`` with ``progress``, ``log``, ``result`` or
-``error``.
+``error``. What it does not understand it answers with ``{"refused": reason}``, and goes on.
 """
 
 from __future__ import annotations
@@ -59,7 +59,15 @@ class Sender:
 
 
 def messages(pipe: IO[bytes]) -> Iterator[dict[str, Any]]:
-    """The messages that arrive, until the other side is gone."""
+    """The messages that arrive, until the other side is gone; ``unreadable`` says what is none."""
     for line in pipe:
         if line.endswith(b"\n"):  # else it was killed as it wrote
-            yield json.loads(line)
+            yield _message(line)
+
+
+def _message(line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return {"unreadable": f"A line is no JSON ({error})."}
+    return found if isinstance(found, dict) else {"unreadable": "A line is no JSON object."}
