@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from eoscale_engine.errors import InputError
+
 Borders = ("invalid", "nearest", "reflect", "cut")
 """What a function sees beyond the image's true border: invalid pixels, the nearest pixel, the
 image mirrored about its edge (the edge pixel repeated, as SciPy's "reflect"), or nothing (the
@@ -33,6 +35,9 @@ BLOCK_COLS = 1024
 
 TILE_PIXELS = 1024 * 1024
 """Pixels of a tile: large enough that handing it out costs nothing, small enough to share out."""
+
+MOST_PIECES = 1_000_000
+"""Of one run: a million million pixels in tiles. To list them takes about a second."""
 
 
 class Window(NamedTuple):
@@ -87,6 +92,16 @@ def window_around(windows: Iterable[Window]) -> Window:
     return Window(row, col, end_row - row, end_col - col)
 
 
+def check_number_of_pieces(window: Window, rows: int, cols: int) -> None:
+    """Refuse, with an :class:`InputError`, more pieces than can be kept account of."""
+    number = -(-window.rows // rows) * -(-window.cols // cols)
+    if number > MOST_PIECES:
+        raise InputError(
+            f"{window.cols} x {window.rows} pixels are cut into {number} pieces; at most "
+            f"{MOST_PIECES} can be kept account of. Choose an extent, or larger tiles."
+        )
+
+
 def split(window: Window, rows: int, cols: int) -> list[Window]:
     """Cut a window into pieces, row by row.
 
@@ -98,6 +113,7 @@ def split(window: Window, rows: int, cols: int) -> list[Window]:
     """
     if rows < 1 or cols < 1:
         raise ValueError(f"pieces of {rows} x {cols} pixels: both must be at least 1")
+    check_number_of_pieces(window, rows, cols)
     first_row, first_col = window.row // rows * rows, window.col // cols * cols
     return [
         Window(row, col, rows, cols).intersection(window)

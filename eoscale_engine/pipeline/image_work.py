@@ -26,7 +26,14 @@ from eoscale_engine.tile_work.jobs import (
     ReduceJob,
     name_of,
 )
-from eoscale_engine.tiling import CELL, Window, split, strip_shape, window_around
+from eoscale_engine.tiling import (
+    CELL,
+    Window,
+    check_number_of_pieces,
+    split,
+    strip_shape,
+    window_around,
+)
 
 TASK_BYTES = 64 * 1024 * 1024
 """Most bytes of images that a task of a reduction looks at where one piece has fewer."""
@@ -207,6 +214,7 @@ def _tasks_of(area: Window, inputs: Inputs, workers: int) -> list[Window]:
     wide = any(file.derived or file.block_shape[1] > PIECE_COLS for file in files)
     bytes_of_piece = CELL * PIECE_COLS * sum(source.profile.pixel_bytes for source in sources)
     most = max(1, TASK_BYTES // bytes_of_piece) * PIECE_COLS
+    check_number_of_pieces(area, CELL, most)
     rows = split(area, CELL, area.end_col)
     long = max(0, len(rows) - LAST_ROWS * workers)
     tasks = [task for row in rows[:long] for task in split(row, CELL, most)]

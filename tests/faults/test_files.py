@@ -14,7 +14,13 @@ import numpy as np
 import pytest
 from osgeo import gdal
 
-from eoscale_engine.errors import EngineError, GridError, InputError, OutputError
+from eoscale_engine.errors import (
+    EngineError,
+    GridError,
+    InputError,
+    MemoryBudgetError,
+    OutputError,
+)
 from eoscale_engine.service.client import EngineClient, EngineOptions
 from tests.faults.jobs import job, pixels, python_job, same, wait_until, write_image
 
@@ -260,3 +266,20 @@ def test_a_margin_larger_than_the_image(
     found, _ = run(client, job("focalstatistics", path, str(tmp_path / "OUTPUT.tif"), radius=30))
     assert np.allclose(found[0, 0, 0], np.arange(min(rows * cols, 31)).mean())
     assert same(run(client, copy_of(path, tmp_path, stable_margin=500))[0], pixels(path))
+
+
+HUGE = """<VRTDataset rasterXSize="2147483647" rasterYSize="2147483647">
+<VRTRasterBand dataType="Byte" band="1"><SimpleSource><SourceFilename>{image}</SourceFilename>
+<SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>"""
+
+
+@pytest.mark.timeout(30)  # its tiles would take hours to list
+@pytest.mark.parametrize("name", ["rasterstatistics", "focalstatistics", "histogram", "copy"])
+def test_an_image_beyond_measure_is_refused_at_once(
+    client: EngineClient, image: str, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "huge.vrt"
+    path.write_text(HUGE.format(image=image))
+    with pytest.raises((InputError, MemoryBudgetError), match="extent|does not fit|cannot be made"):
+        client.run(job(name, str(path), str(tmp_path / "o.tif")))
+    assert [file.name for file in tmp_path.iterdir()] == ["huge.vrt"]
