@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import mmap
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Optional
+
+import numpy as np
+
+from eoscale_engine.errors import MemoryBudgetError
+
+BLAS_BYTES = 192 * 1024 * 1024
+"""OpenBLAS takes 128 MB at its first product of matrices; something is left for the work."""
 
 UNLIMITED = 1 << 60
 """cgroup v1 writes "no limit" as a number of about 2^63."""
@@ -72,3 +81,27 @@ def _text(file: Path) -> str:
         return file.read_text()
     except OSError:
         return ""
+
+
+@lru_cache(maxsize=1)
+def reserve_blas_memory() -> None:
+    """Have OpenBLAS take its buffer now: it would ask for one for ever where none is to be had.
+
+    Only where a process may use a limited part of its addresses (``ulimit -v``). Raises
+    :class:`MemoryBudgetError` where too little is left.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+        return
+    try:
+        mmap.mmap(-1, BLAS_BYTES).close()
+    except OSError:
+        raise MemoryBudgetError(
+            f"Less than {BLAS_BYTES // 1_000_000} MB of memory are left to a process, whose memory "
+            "is limited (ulimit -v). Raise that limit."
+        ) from None
+    matrix = np.ones((32, 32), "float32")
+    matrix @ matrix[0]

@@ -73,7 +73,11 @@ class Host:
             )
             with self._lock:
                 self._running[identity] = thread
-            thread.start()
+                try:
+                    thread.start()
+                except RuntimeError as error:  # the system gives no more threads
+                    del self._running[identity]
+                    self._sender.send({"id": identity, "error": ["EngineError", f"No work can begin: {error}."]})
         elif "cancel" in message:
             with self._lock:
                 self._cancelled.update({int(message["cancel"])} & self._running.keys())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Callable
 
 from eoscale_engine.errors import Cancelled
+from eoscale_engine.memory.free_memory import reserve_blas_memory
 from eoscale_engine.tile_work.block_reading import WorkerState
 from eoscale_engine.tile_work.jobs import Job, failure
 from eoscale_engine.tiling import Window
@@ -24,6 +25,7 @@ class InlineWorkers:
         self, job: Job, tasks: Sequence[Window], done: Done, cancelled: Callable[[], bool]
     ) -> None:
         """Run all tasks of a job, in order."""
+        reserve_blas_memory()
         try:
             for number, window in enumerate(tasks):
                 if cancelled():

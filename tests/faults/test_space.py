@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -132,3 +135,36 @@ def test_an_engine_without_a_place_for_images_says_why(
     monkeypatch.setenv("EOSCALE_MEMORY", str(tmp_path / "missing"))
     with pytest.raises(MemoryBudgetError, match="EOSCALE_MEMORY"):
         EngineClient()
+
+
+LIMITED = """
+import resource, sys
+from eoscale_engine.context import EOContextManager
+from eoscale_engine.errors import EngineError
+from eoscale_engine.filters.neighbourhood.gaussian import Gaussian
+from eoscale_engine.profile import Profile
+
+room = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+most = room + int(sys.argv[1]) * 1_000_000
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
+try:
+    with EOContextManager(1, inline=sys.argv[2] == "inline") as context:
+        context.filter(Gaussian(sigma=1.0), context.create_image(Profile(300, 300, "float32")))
+        print("done")
+except (EngineError, RuntimeError, MemoryError) as error:
+    print(error or "no memory")
+"""
+
+
+@pytest.mark.timeout(60)  # OpenBLAS asked for ever for memory that it could not have
+@pytest.mark.parametrize("megabytes", [40, 100, 130, 160, 1000])
+@pytest.mark.parametrize("where", ["inline", "workers"])
+def test_a_process_whose_memory_is_limited(megabytes: int, where: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(megabytes), where], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, check=False,
+    )  # fmt: skip
+    said = run.stdout.strip()
+    assert said, run.stderr
+    if megabytes in (40, 1000):  # between them it is the machine's libraries that decide
+        assert (said == "done") == (megabytes == 1000)
