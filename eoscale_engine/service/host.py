@@ -77,7 +77,8 @@ class Host:
                     thread.start()
                 except RuntimeError as error:  # the system gives no more threads
                     del self._running[identity]
-                    self._sender.send({"id": identity, "error": ["EngineError", f"No work can begin: {error}."]})
+                    said = ["EngineError", f"No work can begin: {error}."]
+                    self._sender.send({"id": identity, "error": said})
         elif "cancel" in message:
             with self._lock:
                 self._cancelled.update({int(message["cancel"])} & self._running.keys())
