@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from importlib.util import find_spec
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Optional
 
@@ -53,8 +54,12 @@ def write_json(summary: Mapping[str, Any], path: PathLike) -> None:
     OutputError
         Where the file cannot be written.
     """
-    text = json.dumps(jsonable(summary), indent=2, ensure_ascii=False, allow_nan=False)
-    _write(path, text + "\n")
+    encoder = json.JSONEncoder(indent=2, ensure_ascii=False, allow_nan=False)
+    pieces = chain(encoder.iterencode(jsonable(summary)), "\n")
+    with written_beside(path) as made, made.open("w", encoding="utf-8") as file:
+        # all of a long table in one piece would halt the other threads, and so QGIS's window
+        for several in iter(lambda: list(islice(pieces, 10_000)), []):
+            file.write("".join(several))
 
 
 def write_report(summary: Mapping[str, Any], path: PathLike, context: Mapping[str, Any]) -> None:
@@ -110,12 +115,8 @@ def write_report(summary: Mapping[str, Any], path: PathLike, context: Mapping[st
         help=_paragraphs(str(context.get("help") or "")),
         version=context.get("version", ""),
     )
-    _write(path, page)
-
-
-def _write(path: PathLike, text: str) -> None:
     with written_beside(path) as made:
-        made.write_text(text, encoding="utf-8")
+        made.write_text(page, encoding="utf-8")
 
 
 def _plotly_script() -> Optional[str]:

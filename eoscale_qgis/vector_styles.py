@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Optional
 
 from qgis.core import (
-    NULL,
     QgsCategorizedSymbolRenderer,
     QgsClassificationQuantile,
     QgsFeatureRenderer,
@@ -14,13 +15,13 @@ from qgis.core import (
     QgsGradientStop,
     QgsGraduatedSymbolRenderer,
     QgsRendererCategory,
+    QgsRendererRange,
     QgsSymbol,
     QgsVectorLayer,
 )
 from qgis.PyQt.QtGui import QColor
 
 from eoscale_engine.styles import HEAT, hue
-from eoscale_qgis.fields import NUMBER
 
 CLASSES = 7
 """Of numbers that are no integers."""
@@ -31,38 +32,59 @@ MOST_VALUES = 256
 
 @dataclass(frozen=True)
 class ByColumn:
-    """A style for the rows of a table on a map."""
+    """A style for the rows of a table on a map.
+
+    What it needs of the values is found from the table, by the thread that made it: to look through
+    a large layer would halt QGIS's window.
+
+    Attributes
+    ----------
+    classes : tuple of (lower, upper)
+        Of numbers, with as many rows in each.
+    values : tuple
+        Of integers and texts, each with a colour of its own.
+    """
 
     column: str
+    classes: tuple[tuple[float, float], ...] = ()
+    values: tuple[Any, ...] = ()
+
+    @classmethod
+    def of(cls, column: str, values: Iterable[Any], *, numbers: bool) -> ByColumn:
+        """The style for a column of these values; ``numbers`` are cut into classes."""
+        if not numbers:
+            found = sorted(set(values))
+            return cls(column, values=tuple(found) if len(found) <= MOST_VALUES else ())
+        finite = sorted(filter(math.isfinite, values))
+        ranges = QgsClassificationQuantile().classes(finite, CLASSES) if finite else []
+        return cls(column, tuple((one.lowerBound(), one.upperBound()) for one in ranges))
 
     def renderer(self, layer: QgsVectorLayer) -> Optional[QgsFeatureRenderer]:
         """The renderer for a layer; None without places, or values, to colour."""
-        place = layer.fields().lookupField(self.column)
         # a CSV file keeps no geometry
-        if place < 0 or not layer.isSpatial():
+        if layer.fields().lookupField(self.column) < 0 or not layer.isSpatial():
             return None
-        if layer.fields().at(place).type() == NUMBER:
+        if self.classes:
             return self._graduated(layer)
-        return self._categorized(layer, place)
+        return self._categorized(layer) if self.values else None
 
-    def _graduated(self, layer: QgsVectorLayer) -> Optional[QgsFeatureRenderer]:
+    def _graduated(self, layer: QgsVectorLayer) -> QgsFeatureRenderer:
         first, *middle, last = map(QColor, HEAT)
         step = 1 / (len(HEAT) - 1)
         stops = [QgsGradientStop(step * place, color) for place, color in enumerate(middle, 1)]
         renderer = QgsGraduatedSymbolRenderer(self.column)
         renderer.setSourceSymbol(QgsSymbol.defaultSymbol(layer.geometryType()))
-        renderer.setSourceColorRamp(QgsGradientColorRamp(first, last, False, stops))
-        renderer.setClassificationMethod(QgsClassificationQuantile())
-        renderer.updateClasses(layer, CLASSES)
-        return renderer if renderer.ranges() else None
+        method = QgsClassificationQuantile()
+        renderer.setClassificationMethod(method)
+        for lower, upper in self.classes:
+            symbol, label = renderer.sourceSymbol().clone(), method.labelForRange(lower, upper)
+            renderer.addClassRange(QgsRendererRange(lower, upper, symbol, label))
+        renderer.updateColorRamp(QgsGradientColorRamp(first, last, False, stops))
+        return renderer
 
-    def _categorized(self, layer: QgsVectorLayer, place: int) -> Optional[QgsFeatureRenderer]:
-        found = layer.uniqueValues(place, MOST_VALUES + 1)
-        values = sorted(value for value in found if value != NULL)
-        if not 0 < len(values) <= MOST_VALUES:
-            return None
+    def _categorized(self, layer: QgsVectorLayer) -> QgsFeatureRenderer:
         categories = []
-        for number, value in enumerate(values):
+        for number, value in enumerate(self.values):
             symbol = QgsSymbol.defaultSymbol(layer.geometryType())
             # as an image of classes is drawn
             symbol.setColor(QColor(hue(value if isinstance(value, int) else number)))

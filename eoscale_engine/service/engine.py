@@ -10,6 +10,7 @@ import subprocess  # nosec B404 - the one process that is started is the engine
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -112,6 +113,7 @@ class EngineProcess:
             identity = next(self._numbers)
             self._inboxes[identity] = inbox
         answered = False
+        rows: dict[int, list[Any]] = defaultdict(list)
         try:
             self._send_job(identity, job)
             for message in self._answers(inbox, partial(self._cancel, identity), cancelled):
@@ -120,11 +122,15 @@ class EngineProcess:
                     progress(message["progress"])
                 elif "log" in message:
                     log(*message["log"])
+                elif "rows" in message:
+                    rows[message["rows"][0]] += message["rows"][1]
                 elif "error" in message:
                     kind, text = message["error"]
                     raise getattr(errors, kind, EngineError)(text)
                 elif "result" in message:
                     result: dict[str, Any] = message["result"]
+                    for number, several in rows.items():
+                        result["summary"]["tables"][number]["rows"] = several
                     return result
             raise Cancelled("Cancelled.")
         finally:

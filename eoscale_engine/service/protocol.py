@@ -5,8 +5,10 @@ Parameters may be infinite or NaN, for which JSON has no words: Python's own ``I
 
 The client sends ``{"start": ...}`` first, then ``{"run": id, "job": ...}``, ``{"cancel": id}`` and
 ``{"release": [names]}``; it ends the engine by closing the pipe. The engine answers
-``{"ready": ...}`` and, for a job, ``{"id": id, ...}`` with ``progress``, ``log``, ``result`` or
-``error``. What it does not understand it answers with ``{"refused": reason}``, and goes on.
+``{"ready": ...}`` and, for a job, ``{"id": id, ...}`` with ``progress``, ``log``, ``rows``,
+``result`` or ``error``. What it does not understand it answers with ``{"refused": reason}``, and
+goes on. The rows of a summary's tables come before it, a thousand at a time: to read one long line
+would halt a client's other threads, and so its window.
 """
 
 from __future__ import annotations
@@ -15,7 +17,10 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, Optional
+
+MOST_ROWS = 1000
+"""Rows of one message: some milliseconds to read."""
 
 
 def private_pipes() -> tuple[IO[bytes], IO[bytes]]:
@@ -29,6 +34,14 @@ def private_pipes() -> tuple[IO[bytes], IO[bytes]]:
     os.close(null)
     os.dup2(2, 1)
     return os.fdopen(incoming, "rb"), os.fdopen(outgoing, "wb", buffering=0)
+
+
+def rows_taken_out(summary: Optional[dict[str, Any]]) -> Iterator[list[Any]]:
+    """The rows of a summary's tables, each part with its table's number; it is left without."""
+    for number, table in enumerate((summary or {}).get("tables", ())):
+        rows, table["rows"] = table["rows"], []
+        for start in range(0, len(rows), MOST_ROWS):
+            yield [number, rows[start : start + MOST_ROWS]]
 
 
 class Sender:

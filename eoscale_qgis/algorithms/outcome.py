@@ -29,7 +29,6 @@ from eoscale_qgis.report import JINJA2_MISSING, html_available, write_json, writ
 from eoscale_qgis.results import ContextImages, Results
 from eoscale_qgis.settings import Settings
 from eoscale_qgis.styles import Styling
-from eoscale_qgis.vector_styles import ByColumn
 from eoscale_qgis.vectors import PolygonSource
 
 
@@ -163,8 +162,8 @@ def present_table(
         return
     details = context.layerToLoadOnCompletionDetails(identifier)
     _name_layer(details, table_label(recipe), name)
-    if rows.shown:
-        details.setPostProcessor(Styling(ByColumn(rows.shown), algorithm, recipe.table, keeper))
+    if rows.style is not None:
+        details.setPostProcessor(Styling(rows.style, algorithm, recipe.table, keeper))
 
 
 def facts_of(

@@ -20,10 +20,13 @@ from qgis.core import (
 
 from eoscale_qgis.algorithms.recipe import Recipe
 from eoscale_qgis.fields import INTEGER, NUMBER, TEXT, free_name
+from eoscale_qgis.vector_styles import ByColumn
 from eoscale_qgis.vectors import PolygonSource
 
 INFINITIES: dict[Any, Any] = {"Infinity": math.inf, "-Infinity": -math.inf}
 """How the engine writes infinite numbers, which JSON does not have."""
+
+ENDS = {math.inf, -math.inf}
 
 ZONE = "zone"
 """The column that says which feature a row belongs to."""
@@ -46,15 +49,12 @@ def kinds_of(table: Mapping[str, Any]) -> list[Any]:
     kinds = []
     for place, column in enumerate(table["columns"]):
         values = [row[place] for row in table["rows"] if row[place] is not None]
-        if values and all(map(_is_integer, values)):
-            kinds.append(INTEGER)
-        elif values and all(isinstance(value, int) for value in values):
-            kinds.append(TEXT)
-        # without any value it is a number: text is "" where there is none
-        elif all(isinstance(number(value), (int, float)) for value in values) and (
-            values or column not in ("name", "unit")
-        ):
-            kinds.append(NUMBER)
+        types = set(map(type, values))
+        if types and types <= {int, bool}:
+            kinds.append(INTEGER if all(map(_is_integer, (min(values), max(values)))) else TEXT)
+        elif types <= {int, bool, float} or {number(v) for v in values if type(v) is str} <= ENDS:
+            # without any value it is a number: text is "" where there is none
+            kinds.append(NUMBER if types or column not in ("name", "unit") else TEXT)
         else:
             kinds.append(TEXT)
     return kinds
@@ -68,13 +68,13 @@ def _cell(value: Any, kind: Any) -> Any:
 
 @dataclass
 class Rows:
-    """The rows of a table as features to be written; ``shown`` is the column that colours them."""
+    """The rows of a table as features to be written, and the style that shows one column."""
 
     fields: QgsFields
     features: Iterable[QgsFeature]
     geometry: QgsWkbTypes.Type = QgsWkbTypes.Type.NoGeometry
     crs: QgsCoordinateReferenceSystem = field(default_factory=QgsCoordinateReferenceSystem)
-    shown: str = ""
+    style: Optional[ByColumn] = None
 
 
 def rows_of(
@@ -102,7 +102,11 @@ def _typed(table: Mapping[str, Any]) -> tuple[QgsFields, Iterator[list[Any]]]:
     kinds, fields = kinds_of(table), QgsFields()
     for column, kind in zip(table["columns"], kinds):
         fields.append(QgsField(column, kind))
-    rows = ([_cell(value, kind) for value, kind in zip(row, kinds)] for row in table["rows"])
+    rows = (
+        # most are floats already: a call for each would take longer than all else
+        [value if type(value) is float else _cell(value, kind) for value, kind in zip(row, kinds)]
+        for row in table["rows"]
+    )
     return fields, rows
 
 
@@ -116,6 +120,15 @@ def _feature(
     return feature
 
 
+def _style(table: Mapping[str, Any], kinds: Sequence[Any], name: str) -> Optional[ByColumn]:
+    """How the layer's column of this name is shown; it holds the table's shown column."""
+    if not table["shown"]:
+        return None
+    place = table["columns"].index(table["shown"])
+    values = (number(row[place]) for row in table["rows"] if row[place] is not None)
+    return ByColumn.of(name, values, numbers=kinds[place] == NUMBER)
+
+
 def _points(table: Mapping[str, Any], crs: QgsCoordinateReferenceSystem) -> Rows:
     fields, rows = _typed(table)
     x, y = (table["columns"].index(name) for name in ("x", "y"))
@@ -126,7 +139,8 @@ def _points(table: Mapping[str, Any], crs: QgsCoordinateReferenceSystem) -> Rows
             point = QgsGeometry.fromPointXY(QgsPointXY(cells[x], cells[y])) if here else None
             yield _feature(fields, cells, point)
 
-    return Rows(fields, features(), QgsWkbTypes.Type.Point, crs, table["shown"])
+    style = _style(table, kinds_of(table), table["shown"])
+    return Rows(fields, features(), QgsWkbTypes.Type.Point, crs, style)
 
 
 def _joined(
@@ -155,7 +169,8 @@ def _joined(
             yield _feature(fields, [*attributes, *cells], feature.geometry())
 
     crs = polygons.features.sourceCrs()
-    return Rows(fields, features(), polygons.features.wkbType(), crs, shown)
+    style = _style(table, kinds_of(table), shown)
+    return Rows(fields, features(), polygons.features.wkbType(), crs, style)
 
 
 def numbers_of(

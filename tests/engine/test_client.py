@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from osgeo import gdal, osr
 
@@ -329,6 +330,39 @@ def test_no_copy_on_a_full_disk(
 
 def test_a_message_that_was_cut_off_is_dropped() -> None:
     assert list(messages(io.BytesIO(b'{"a": 1}\n{"b": 2}\n{"c"'))) == [{"a": 1}, {"b": 2}]
+
+
+def test_long_tables_come_in_parts(tmp_path: Path) -> None:
+    """One line of all rows would halt the client's other threads while it is read."""
+    target, zones = str(tmp_path / "image.tif"), str(tmp_path / "zones.tif")
+    for path, kind in ((target, gdal.GDT_Float32), (zones, gdal.GDT_Int32)):
+        file = gdal.GetDriverByName("GTiff").Create(path, 60, 50, 1, kind)
+        file.WriteArray(np.arange(3000).reshape(50, 60))
+    file = None
+    described = {
+        "declaration": "zonalstatistics", "parameters": {"percentiles": []},
+        "inputs": {"INPUT": [{"path": target}], "ZONES": [{"path": zones}]},
+    }  # fmt: skip
+    longest = 0
+
+    def watched(pipe: Any) -> Iterator[dict[str, Any]]:
+        nonlocal longest
+        for message in messages(pipe):
+            longest = max(longest, len(json.dumps(message)))
+            yield message
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine_module, "messages", watched)
+        own = EngineClient()
+        try:
+            tables = own.run(described)["summary"]["tables"]
+        finally:
+            own.close()
+    rows = tables[0]["rows"]
+    assert [row[0] for row in rows] == list(range(3000))
+    assert [row[tables[0]["columns"].index("sum")] for row in rows] == list(range(3000))
+    assert len(tables[1]["rows"]) == 1
+    assert longest < 150_000 < len(json.dumps(rows))
 
 
 def test_a_sender_outlives_its_reader() -> None:

@@ -9,9 +9,11 @@ import processing
 import pytest
 from osgeo import gdal
 from qgis.core import (
+    QgsClassificationQuantile,
     QgsFeature,
     QgsField,
     QgsGeometry,
+    QgsGraduatedSymbolRenderer,
     QgsProcessing,
     QgsProcessingException,
     QgsProcessingFeatureSourceDefinition,
@@ -200,17 +202,33 @@ def test_a_layer_to_open_is_named_and_coloured(
 
 
 def test_columns_that_show_nothing(zones):
-    assert ByColumn("elsewhere").renderer(zones) is None
-    zones.dataProvider().addAttributes([QgsField("empty", NUMBER)])
-    zones.updateFields()
-    assert ByColumn("empty").renderer(zones) is None
-    zones.dataProvider().changeAttributeValues({1: {0: None}, 3: {0: None}})
-    assert [item.value() for item in ByColumn("class").renderer(zones).categories()] == [1]
+    assert ByColumn.of("elsewhere", [1], numbers=False).renderer(zones) is None
+    for values in ([], [math.inf]):
+        assert ByColumn.of("class", values, numbers=True).renderer(zones) is None
+    assert ByColumn.of("class", range(1000), numbers=False).renderer(zones) is None
+    style = ByColumn.of("class", [1, 1], numbers=False)
+    assert [item.value() for item in style.renderer(zones).categories()] == [1]
     table = QgsVectorLayer("None?field=class:integer", "table", "memory")
-    feature = QgsFeature(table.fields())
-    feature.setAttributes([1])
-    table.dataProvider().addFeature(feature)
-    assert ByColumn("class").renderer(table) is None
+    assert style.renderer(table) is None
+
+
+def test_classes_are_those_that_qgis_finds(zones):
+    zones.dataProvider().addAttributes([QgsField("mean", NUMBER)])
+    zones.updateFields()
+    values = [0.5, 7.25, 1e6]
+    place = zones.fields().lookupField("mean")
+    for feature, value in zip(zones.getFeatures(), values):
+        zones.dataProvider().changeAttributeValues({feature.id(): {place: value}})
+    renderer = ByColumn.of("mean", [*values, math.inf], numbers=True).renderer(zones)
+    theirs = QgsGraduatedSymbolRenderer("mean")
+    theirs.setClassificationMethod(QgsClassificationQuantile())
+    theirs.updateClasses(zones, 7)
+    found, expected = (
+        [(item.lowerValue(), item.upperValue(), item.label()) for item in made.ranges()]
+        for made in (renderer, theirs)
+    )
+    assert found == expected
+    assert len({item.symbol().color().name() for item in renderer.ranges()}) == len(found)
 
 
 # ---- numbers in models
