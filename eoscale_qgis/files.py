@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Union
 
 from eoscale_engine.errors import OutputError
+from eoscale_engine.own_folders import CLIENT, MARK, make_folder, remove_stale_folders
+from eoscale_engine.raster_files.writing import PREFIX
 
 PathLike = Union[str, Path]
 
@@ -27,16 +29,20 @@ def written_beside(target: PathLike) -> Iterator[Path]:
         Where the file cannot be written; it names the target and the reason.
     """
     target = Path(target).absolute()
-    folder = None
+    beside, folder, held = str(target.parent), None, None
     try:
-        folder = Path(tempfile.mkdtemp(prefix=".eoscale-", dir=target.parent))
+        remove_stale_folders(beside, PREFIX)  # of writers that were killed
+        folder, held = make_folder(beside, PREFIX, [glob.escape(target.stem) + "*"])
         yield folder / target.name
         for path in sorted(folder.iterdir()):
-            os.replace(path, target.with_name(path.name))
+            if path.name not in (MARK, CLIENT):
+                os.replace(path, target.with_name(path.name))
     except OSError as error:
         raise OutputError(
             f"'{target}' cannot be written ({error.strerror or error}). Choose another place."
         ) from error
     finally:
+        if held is not None:
+            held.close()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -143,6 +144,21 @@ def test_zones_of_a_vector_file(qgis_process, image, tmp_path, ending):
     rows = [(row["name"], int(row["count"]), float(row["mean"])) for row in table]
     pixels = pixels_of(image)[0][10:20, 20:30]
     assert rows == [(f"zone {number}", 100, pixels.mean()) for number in (0, 1)]
+
+
+def test_points_of_sampled_pixels_as_zones_and_reference(qgis_process, image, tmp_path):
+    points, table = tmp_path / "points.gpkg", tmp_path / "table.csv"
+    qgis_process.results("samplepixels", INPUTS=image, COUNT=20, SEED=-5, OUTPUT=points)
+    found = qgis_process.results(
+        "zonalstatistics", INPUT=image, BANDS=1, POLYGONS=points, WEIGHTED="true", OUTPUT=table
+    )
+    assert (found["ZONE_COUNT"], found["EMPTY"]) == (20, 0)
+    pixels = pixels_of(image)[0]
+    for row in csv.DictReader(table.read_text().splitlines()):
+        assert float(row["count"]) == 1
+        assert float(row["mean"]) == pixels[int(row["row"]), int(row["column"])]
+    numbers = qgis_process.results("confusionmatrix", INPUT=image, POLYGONS=points, FIELD="row")
+    assert numbers["COMPARED"] == 20
 
 
 def test_a_scene_and_a_filter_on_it(qgis_process, tmp_path):

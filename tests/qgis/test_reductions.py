@@ -31,6 +31,7 @@ from qgis.core import (
     QgsVectorLayer,
     QgsWkbTypes,
 )
+from qgis.PyQt.QtGui import QTransform
 
 from eoscale_engine.catalogue import declarations
 from eoscale_qgis.fields import NUMBER
@@ -104,6 +105,64 @@ def test_zonal_statistics_come_with_the_polygons(real, image, zones, tmp_path, e
     if ending != "csv":
         for feature, zone in zip(features, zones.getFeatures()):
             assert feature.geometry().isGeosEqual(zone.geometry())  # a Shapefile turns the rings
+
+
+def shapes_of(kind, *shapes, field="class"):
+    """A layer of shapes in columns and rows of the image, numbered in a field from 0."""
+    layer = QgsVectorLayer(f"{kind}?crs=EPSG:32631&field={field}:integer", "shapes", "memory")
+    for number, text in enumerate(shapes):
+        feature = QgsFeature(layer.fields())
+        geometry = QgsGeometry.fromWkt(text)
+        geometry.transform(QTransform(10, 0, 0, -10, 500000, 4600000))
+        feature.setGeometry(geometry)
+        feature.setAttributes([number])
+        layer.dataProvider().addFeature(feature)
+    layer.updateExtents()
+    QgsProject.instance().addMapLayer(layer)
+    return layer
+
+
+def test_small_polygons_weigh_as_in_qgis_s_own(real, image):
+    layer = shapes_of(
+        "Polygon",
+        "POLYGON((2.1 3.1,2.4 3.2,2.3 3.9,2.1 3.1))",
+        "POLYGON((5.6 4.6,6.4 4.7,6.3 5.4,5.7 5.3,5.6 4.6))",
+        "POLYGON((0.9 7.1,9.2 7.2,9.2 7.3,0.9 7.2,0.9 7.1))",
+        "POLYGON((3 3,4 3,4 4,3 4,3 3))",
+        "POLYGON((10.6 8.7,14 8.7,14 9.4,10.6 9.4,10.6 8.7))",  # beyond the image
+    )
+    made = run("zonalstatistics", INPUT=image, POLYGONS=layer, WEIGHTED=True, OUTPUT=TEMPORARY)
+    theirs = processing.run(
+        "native:zonalstatisticsfb",
+        {
+            "INPUT": layer, "INPUT_RASTER": image, "RASTER_BAND": 1, "COLUMN_PREFIX": "_",
+            "STATISTICS": [0, 1, 2, 5, 6], "OUTPUT": TEMPORARY,
+        },
+    )  # fmt: skip
+    for ours, other in zip(features_of(made["OUTPUT"]), features_of(theirs["OUTPUT"])):
+        for name, its in (("count", "count"), ("sum", "sum"), ("mean", "mean"),
+                          ("minimum", "min"), ("maximum", "max")):  # fmt: skip
+            assert ours[name] == pytest.approx(other[f"_{its}"], rel=1e-9), (ours["class"], name)
+
+
+def test_points_are_zones(real, image):
+    points = shapes_of("MultiPoint", "MULTIPOINT(2.5 3.5)", "MULTIPOINT(0.1 0.9,11.9 9.1,0.2 0.8)")
+    made = run("zonalstatistics", INPUT=image, POLYGONS=points, OUTPUT=TEMPORARY)["OUTPUT"]
+    pixels = read_pixels(image)
+    assert made.wkbType() == QgsWkbTypes.Type.MultiPoint
+    found = [(feature["count"], feature["sum"]) for feature in features_of(made)]
+    assert found == [(1, pixels[3, 2]), (2, pixels[0, 0] + pixels[9, 11])]
+
+
+def test_points_of_sample_pixels_are_a_reference(real, image, tmp_path):
+    classes = integers(image)
+    points = run("samplepixels", INPUTS=[classes], STRATA=classes, COUNT=1, OUTPUT=TEMPORARY)
+    found = run(
+        "confusionmatrix", INPUT=classes, POLYGONS=points["OUTPUT"], FIELD="stratum",
+        OUTPUT=TEMPORARY,
+    )  # fmt: skip
+    assert found["COMPARED"] == points["POINTS"] > 5
+    assert found["OVERALL_ACCURACY"] == 1
 
 
 def test_the_selected_zones_alone(real, image, zones):

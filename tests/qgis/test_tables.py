@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import subprocess
+import sys
 from functools import partial
 
 import processing
@@ -117,3 +119,17 @@ def test_side_files_come_along_and_nothing_is_left(tmp_path):
         written_beside(tmp_path / "nowhere" / "a.txt"),
     ):
         pass
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path):
+    code = (
+        "import os\nfrom eoscale_qgis.files import written_beside\n"
+        f"with written_beside({str(tmp_path / 'a.csv')!r}) as made:\n"
+        "    made.write_text('half')\n    os._exit(1)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".eoscale-")
+    with written_beside(tmp_path / "b.csv") as made:
+        made.write_text("whole")
+    assert [item.name for item in tmp_path.iterdir()] == ["b.csv"]
