@@ -8,6 +8,12 @@ import pytest
 from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsProcessingModelAlgorithm,
+    QgsProcessingModelChildAlgorithm,
+    QgsProcessingModelChildParameterSource,
+    QgsProcessingModelParameter,
+    QgsProcessingParameterRasterLayer,
+    QgsProject,
     QgsRasterLayer,
     QgsRasterRange,
 )
@@ -78,6 +84,23 @@ def test_nodata_of_the_properties_counts_as_in_qgis(real, tmp_path, used, added,
     layer.dataProvider().setUseSourceNoDataValue(1, used)
     layer.dataProvider().setUserNoDataValue(1, [QgsRasterRange(v, v) for v in added])
     assert statistics(layer) == (minimum, minimum, valid)
+
+
+def test_nodata_of_the_properties_in_a_model(real, tmp_path):
+    layer = QgsRasterLayer(with_nodata(tmp_path / "n.tif"), "n")
+    layer.dataProvider().setUseSourceNoDataValue(1, False)
+    QgsProject.instance().addMapLayer(layer)
+    model = QgsProcessingModelAlgorithm("model")
+    model.addModelParameter(
+        QgsProcessingParameterRasterLayer("IMAGE"), QgsProcessingModelParameter("IMAGE")
+    )
+    child = QgsProcessingModelChildAlgorithm("eoscale:rasterstatistics")
+    child.setChildId("step")
+    given = QgsProcessingModelChildParameterSource.fromModelParameter("IMAGE")
+    child.addParameterSources("INPUT", [given])
+    model.addChildAlgorithm(child)
+    found = processing.run(model, {"IMAGE": layer.id()})
+    assert found["CHILD_RESULTS"]["step"]["VALID"] == 32
 
 
 def test_nodata_is_not_kept_for_the_next_run(real, tmp_path):
