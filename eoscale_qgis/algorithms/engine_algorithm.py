@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from time import perf_counter
 from typing import Any, Optional, cast
 
@@ -17,7 +16,7 @@ from qgis.core import (
 from qgis.PyQt.QtGui import QIcon
 
 from eoscale_engine.errors import EngineError
-from eoscale_qgis.about import HELP, icon_path, in_terminal
+from eoscale_qgis.about import HELP, icon_path
 from eoscale_qgis.algorithms.definition import (
     NO_ALIGNMENT,
     bands_name,
@@ -30,6 +29,7 @@ from eoscale_qgis.algorithms.destinations import (
     check_destinations,
     goes_with_context,
 )
+from eoscale_qgis.algorithms.helps import short_help, with_default
 from eoscale_qgis.algorithms.inputs import (
     Layers,
     check_roles,
@@ -39,7 +39,6 @@ from eoscale_qgis.algorithms.inputs import (
 )
 from eoscale_qgis.algorithms.outcome import Destinations, deliver_summary, facts_of, present_table
 from eoscale_qgis.algorithms.parameters import (
-    default_of,
     finite,
     unknown_names,
     values_of,
@@ -105,19 +104,11 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         return next(iter(plain_text(self._recipe.help)), "")
 
     def shortHelpString(self) -> str:
-        paragraphs = plain_text(self._recipe.help)
-        if in_terminal():
-            # it shows the first sentence and the parameters by itself
-            return "\n\n".join(paragraphs[1:])
-        helps = [f"{item.description()}: {item.help()}" for item in self.parameterDefinitions()]
-        # the dialog reads it as HTML and drops what follows a "<"
-        return escape("\n\n".join([*paragraphs, *helps]), quote=False)
+        return short_help(self, self._recipe.help)
 
     def initAlgorithm(self, configuration: Optional[Mapping[str, Any]] = None) -> None:
         for definition in definitions(self._recipe):
-            if in_terminal():  # which shows the help, but no defaults
-                definition.setHelp(f"{definition.help()}{default_of(definition)}")
-            self.addParameter(definition)
+            self.addParameter(with_default(definition))
         for output in number_outputs(self._recipe):
             self.addOutput(output)
 

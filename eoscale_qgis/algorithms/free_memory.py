@@ -14,6 +14,7 @@ from qgis.core import (
 from qgis.PyQt.QtGui import QIcon
 
 from eoscale_qgis.about import HELP, icon_path
+from eoscale_qgis.algorithms.helps import short_help, with_default
 from eoscale_qgis.algorithms.recipe import plain_text
 
 
@@ -59,19 +60,15 @@ class FreeMemory(QgsProcessingAlgorithm):
         return f"{HELP.as_uri()}#{self.name()}"
 
     def shortDescription(self) -> str:
-        return self._help()[0]
+        return plain_text(type(self).__doc__ or "")[0]
 
     def shortHelpString(self) -> str:
-        definition = self.parameterDefinition("RESULTS")
-        return "\n\n".join([*self._help(), f"{definition.description()}: {definition.help()}"])
-
-    def _help(self) -> list[str]:
-        return plain_text(type(self).__doc__ or "")
+        return short_help(self, type(self).__doc__ or "")
 
     def initAlgorithm(self, configuration: Optional[dict[str, Any]] = None) -> None:
         results = QgsProcessingParameterBoolean("RESULTS", "Results that no layer shows", True)
         results.setHelp("Give these back too; otherwise only what is kept for the next run.")
-        self.addParameter(results)
+        self.addParameter(with_default(results))
         self.addOutput(QgsProcessingOutputNumber("FREED", "Megabytes given back"))
         self.addOutput(QgsProcessingOutputNumber("LEFT", "Megabytes that stay"))
 

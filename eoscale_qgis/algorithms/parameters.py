@@ -96,16 +96,6 @@ def definition_of(item: Parameter) -> QgsProcessingParameterDefinition:
     return described(definition, item.help, advanced=item.advanced)
 
 
-def default_of(definition: QgsProcessingParameterDefinition) -> str:
-    """What a command may leave out, as lines for a terminal."""
-    default, flags = definition.defaultValue(), definition.flags()
-    if default not in (None, "", []):
-        shown = str(default).lower() if isinstance(default, bool) else default
-        return f"\n\tDefault value:\t{shown}"
-    optional = flags & QgsProcessingParameterDefinition.Flag.FlagOptional
-    return "\n\tOptional" if optional else ""
-
-
 def unknown_names(algorithm: QgsProcessingAlgorithm, parameters: Mapping[str, Any]) -> list[str]:
     """Names that are no parameter's, which QGIS passes over in silence: a warning for each."""
     known = [definition.name() for definition in algorithm.parameterDefinitions()]

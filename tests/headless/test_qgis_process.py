@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -39,17 +41,20 @@ def test_help_is_plain_text(qgis_process, name):
     assert "<p>" not in shown
 
 
-def test_help_says_everything_once_with_defaults(qgis_process):
-    shown = qgis_process("help", "eoscale:gaussian").stdout
-    algorithm = shown[shown.index("Description") :]
-    for text in ("Gaussian", "Standard deviation of the Gaussian: the larger, the smoother."):
-        assert text in algorithm
-    lines = [line.strip() for line in algorithm.splitlines() if len(line.strip()) > 30]
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [
+        ("gaussian", "the larger, the smoother.\n\tDefault value:\t1.0\n"),
+        ("freememory", "for the next run.\n\tDefault value:\ttrue\n"),
+    ],
+)
+def test_help_says_everything_once_with_defaults(qgis_process, name, default):
+    shown = qgis_process("help", f"eoscale:{name}").stdout
+    lines = [line.strip() for line in shown.splitlines() if len(line.strip()) > 30]
     prose = [line for line in lines if not line.startswith(("- ", "Acceptable", "Argument"))]
+    assert len(prose) > 3
     assert len(prose) == len(set(prose))
-    assert algorithm.count("the larger, the smoother") == 1
-    sigma = algorithm[algorithm.index("SIGMA:") :]
-    assert "Default value:\t1.0" in sigma[: sigma.index("TRUNCATE:")]
+    assert default in shown
 
 
 def test_an_unknown_name_is_told(qgis_process, image):
@@ -100,6 +105,30 @@ def test_a_number_that_is_none(qgis_process, image, tmp_path):
     done = qgis_process.run("gaussian", INPUT=image, SIGMA="2,5", OUTPUT="a.tif", check=False)
     assert done.returncode != 0
     assert "'Sigma' cannot be '2,5'. Write a number with a decimal point" in done.stderr
+
+
+PROJECT = """
+import sys
+from qgis.core import QgsApplication, QgsProject, QgsRasterLayer
+app = QgsApplication([], False)
+app.initQgis()
+layer = QgsRasterLayer(sys.argv[1], "scene")
+for band in (1, 2):
+    layer.dataProvider().setUseSourceNoDataValue(band, False)
+QgsProject.instance().addMapLayer(layer)
+assert QgsProject.instance().write(sys.argv[2])
+"""
+
+
+def test_a_project_s_layer_without_its_nodata(qgis_process, image, tmp_path):
+    project = str(tmp_path / "project.qgs")
+    subprocess.run(
+        [sys.executable, "-c", PROJECT, image, project],
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"}, check=True, timeout=60,
+    )  # fmt: skip
+    found = qgis_process.results("rasterstatistics", INPUT="scene", PROJECT_PATH=project)
+    assert found["MINIMUM"] == -9999
+    assert found["VALID"] == 2400
 
 
 def test_statistics_as_numbers_and_files(qgis_process, image, tmp_path):
