@@ -549,7 +549,7 @@ def window_of_extent(
     first_row, last_row = max(0, first_row), min(profile.height, last_row)
     first_col, last_col = max(0, first_col), min(profile.width, last_col)
     if first_col >= last_col or first_row >= last_row:
-        raise InputError("The extent does not meet the image.")
+        raise InputError("The extent does not meet the image. Choose an extent on it.")
     return first_row, first_col, last_row - first_row, last_col - first_col
 
 

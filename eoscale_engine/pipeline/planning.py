@@ -73,7 +73,7 @@ def area_of(profile: Profile, extent: Optional[Window]) -> Window:
     whole = Window(0, 0, profile.height, profile.width)
     area = whole if extent is None else extent.intersection(whole)
     if not area.rows or not area.cols:
-        raise InputError("The extent does not meet the image.")
+        raise InputError("The extent does not meet the image. Choose an extent on it.")
     return area
 
 

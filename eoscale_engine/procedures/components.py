@@ -81,7 +81,7 @@ class ConnectedComponents(Procedure):
         help="Pixels of which values are objects; the others are the background.",
     )
     values: tuple[float, ...] = parameter(
-        (), kind="numbers", label="Given values", help="As stored, separated by commas."
+        (), kind="numbers", label="Given values", help="Stored values, separated by commas."
     )
 
     def validate(self) -> None:

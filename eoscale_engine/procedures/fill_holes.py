@@ -93,7 +93,9 @@ class FillHoles(Procedure):
         label="Holes are",
         help="Pixels of the hole's value, or nodata, NaN and masked pixels.",
     )
-    background: float = parameter(0.0, label="Value of holes", help="As stored.")
+    background: float = parameter(
+        0.0, label="Value of holes", help="A stored value, without the band's scale and offset."
+    )
     maximum: Optional[float] = parameter(
         None,
         minimum=0,
@@ -109,7 +111,9 @@ class FillHoles(Procedure):
         label="Filled with",
         help="The one value all around, that along most of the border, or a given one.",
     )
-    value: float = parameter(1.0, label="Given value", help="As stored.")
+    value: float = parameter(
+        1.0, label="Given value", help="A stored value, without the band's scale and offset."
+    )
     connectivity: str = parameter(
         "4", choices=CONNECTIVITIES, label="Connectivity of holes", help=CONNECTIVITY_HELP
     )

@@ -156,7 +156,7 @@ class Histogram(Procedure):
             raise InputError("Histogram: bins by width need a width greater than 0.")
         for bound in (self.lower, self.upper):
             if bound is not None and not math.isfinite(bound):
-                raise InputError(f"Histogram: a bound cannot be {bound}.")
+                raise InputError(f"Histogram: a bound cannot be {bound}. Leave it empty.")
         if self.lower is not None and self.upper is not None and self.lower >= self.upper:
             raise InputError(
                 f"Histogram: the lower bound {self.lower:g} must be less than the upper bound "

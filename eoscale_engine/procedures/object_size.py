@@ -115,7 +115,9 @@ class ObjectSize(Procedure):
         label="Replaced by",
         help="What the pixels of other objects become.",
     )
-    value: float = parameter(0.0, label="Given value", help="As stored.")
+    value: float = parameter(
+        0.0, label="Given value", help="A stored value, without the band's scale and offset."
+    )
     connectivity: str = parameter("4", choices=CONNECTIVITIES, help=CONNECTIVITY_HELP)
     selection: str = parameter(
         "all but 0",
@@ -124,7 +126,10 @@ class ObjectSize(Procedure):
         help="Objects of which values are replaced; others stay, as neighbours that they touch.",
     )
     values: tuple[float, ...] = parameter(
-        (), kind="numbers", label="Given values of objects", help="As stored, separated by commas."
+        (),
+        kind="numbers",
+        label="Given values of objects",
+        help="Stored values, separated by commas.",
     )
 
     @property

@@ -115,7 +115,11 @@ class SamplePixels(Procedure):
         help="Of each class where there are strata with equal allocation, else of all",
     )
     strata_band: int = parameter(
-        1, kind="band", role="STRATA", label="Band of the strata", help="Where its classes are"
+        1,
+        kind="band",
+        role="STRATA",
+        label="Band of the strata",
+        help="The band of the strata that holds the classes",
     )
     allocation: str = parameter(
         "equal",

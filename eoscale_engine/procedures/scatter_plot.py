@@ -146,7 +146,9 @@ class ScatterPlot(Procedure):
         for which, (lower, upper) in zip(("", " of the second band"), self._bounds):
             for bound in (lower, upper):
                 if bound is not None and not math.isfinite(bound):
-                    raise InputError(f"{self.label}: a bound{which} cannot be {bound}.")
+                    raise InputError(
+                        f"{self.label}: a bound{which} cannot be {bound}. Leave it empty."
+                    )
             if lower is None or upper is None:
                 continue
             if not (lower < upper and math.isfinite(upper - lower)):

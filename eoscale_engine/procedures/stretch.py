@@ -84,7 +84,10 @@ class Stretch(Procedure):
         98.0, minimum=0, maximum=100, unit="%", help="By percentiles: where the highest byte is."
     )
     deviations: float = parameter(
-        2.0, minimum=0.01, maximum=100, help="By standard deviations: how many on either side."
+        2.0,
+        minimum=0.01,
+        maximum=100,
+        help="By standard deviations: how many, on either side of the mean.",
     )
     lower: Optional[float] = parameter(None, label="Lower bound", help="For stretching by values.")
     upper: Optional[float] = parameter(None, label="Upper bound", help="For stretching by values.")
@@ -112,7 +115,7 @@ class Stretch(Procedure):
             if self.lower is None or self.upper is None:
                 raise InputError(f"{self.label}: by values it needs a lower and an upper bound.")
             if not math.isfinite(self.lower) or not math.isfinite(self.upper):
-                raise InputError(f"{self.label}: both bounds must be finite.")
+                raise InputError(f"{self.label}: both bounds must be finite numbers.")
             pairs.append(("value", self.lower, self.upper))
         for what, low, high in pairs:
             if low >= high:

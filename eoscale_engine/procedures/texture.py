@@ -99,7 +99,11 @@ class Texture(Procedure):
         help="Half-width of the window; 3 is 7 x 7.",
     )
     levels: int = parameter(
-        32, minimum=2, maximum=256, label="Grey levels", help="Between the lower and upper bound."
+        32,
+        minimum=2,
+        maximum=256,
+        label="Grey levels",
+        help="How many there are between the lower and the upper bound.",
     )
     direction: str = parameter(
         MEAN,

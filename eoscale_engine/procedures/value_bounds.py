@@ -17,7 +17,7 @@ def check_bounds(label: str, lower: Optional[float], upper: Optional[float]) -> 
     """Refuse, with an InputError, bounds that enclose nothing."""
     for bound in (lower, upper):
         if bound is not None and not math.isfinite(bound):
-            raise InputError(f"{label}: a bound cannot be {bound}.")
+            raise InputError(f"{label}: a bound cannot be {bound}. Leave it empty.")
     if lower is not None and upper is not None and lower >= upper:
         raise InputError(
             f"{label}: the lower bound {lower:g} must be less than the upper bound {upper:g}."

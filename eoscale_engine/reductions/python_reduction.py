@@ -95,7 +95,8 @@ class PythonReduction(Reduction):
         FIRST,
         choices=(FIRST, ZEROS),
         label="Merge from",
-        help="Zeros: as EOScale's n_images_to_m_scalars starts",
+        help="With what the values of the first piece are merged: nothing, or zeros, as in "
+        "EOScale's n_images_to_m_scalars",
         advanced=True,
     )
 

@@ -101,8 +101,8 @@ def z_factor_parameter() -> Any:
         label="Z factor",
         help="Multiplies elevations: to exaggerate them, or to convert them to the unit of the "
         "map's coordinates (metres where those are degrees). Feet on a map in metres: 0.3048. "
-        "Empty: by the units that the CRS (a vertical one) or else the band name, 1 where they "
-        "name none.",
+        "Empty: found from the unit of the vertical CRS, or else of the band; 1 where neither has "
+        "one.",
     )
 
 
