@@ -54,7 +54,8 @@ class ZonalStatistics(Procedure):
     Zones are the polygons of a layer, each by itself, also where they overlap; or the values of
     one band of a zone image of whole numbers, as stored, of which nodata is no zone. A pixel lies
     in a polygon if its centre does, or, with ``all_touched``, if the polygon touches it at all.
-    A point is the pixel that holds it; several points of one feature are its pixels, each once.
+    A point is the pixel that holds it, whose values it gets as minimum, mean and maximum; several
+    points of one feature are its pixels, each once.
     Lines have no area and are no zones: make polygons of them with Buffer.
 
     A polygon without the centre of a pixel has no values; a note tells how many there are. With
@@ -93,6 +94,7 @@ class ZonalStatistics(Procedure):
         "zonal", "zones", "polygons", "parcels", "v.rast.stats", "r.univar", "r.stats.zonal",
         "ZonalStatistics", "grid statistics for polygons", "region of interest", "roi", "mean",
         "median", "percentile", "majority", "minority", "variety", "area", "extract",
+        "extract values to points", "sample raster values", "point sampling",
     )  # fmt: skip
     inputs: ClassVar[tuple[Input, ...]] = (
         image(help="Whose pixels are looked at, and whose grid the zones are brought to"),

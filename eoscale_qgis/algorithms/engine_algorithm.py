@@ -195,8 +195,10 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         for item in self._recipe.images:
             name = bands_name(self._recipe, item)
             if item.many and name:
-                label = self.parameterDefinition(name).description()
+                label, given = self.parameterDefinition(name).description(), values.get(name)
                 text = self.parameterAsString(values, name, context)
+                if isinstance(given, (list, tuple)):  # QGIS takes it for the text ""
+                    text = ",".join(map(str, given))
                 bands[item.role] = listed_bands(label, text)
             else:
                 bands[item.role] = self.parameterAsInts(values, name, context) if name else []

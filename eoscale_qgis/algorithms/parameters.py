@@ -152,7 +152,8 @@ def values_of(
         given = parameters.get(name)
         if isinstance(given, QgsProperty):
             given = given.value(context.expressionContext())[0]
-        if given is not None and item.kind in read:
+        # a list is refused: as text, QGIS takes it for nothing
+        if item.kind in read and not isinstance(given, (type(None), list, tuple, dict)):
             given = read[item.kind](parameters, name, context)
         values[item.name] = item.checked(item.default if given is None else given, recipe.label)
     return values

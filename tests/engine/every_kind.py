@@ -110,6 +110,8 @@ REFUSED: list[tuple[str, Any]] = [
     ("positive", -math.inf),
     ("switch", "perhaps"),
     ("choice", "median"),
+    ("text", ["a", "b"]),
+    ("code", ["im1b1"]),
     ("red", 0),
     ("red", 1.5),
     ("values", "1, two"),

@@ -142,7 +142,7 @@ def test_help_shows_formulas_in_the_dialog_and_in_the_terminal(provider, monkeyp
         ("clip", "saveimage"),
         ("clip", "loadintomemory"),
         ("clip by mask", "maskimage"),
-        ("extract values", "samplepixels"),
+        ("extract values to points", "zonalstatistics"),
     ],
 )
 def test_what_people_search_for(provider, words, name):
@@ -240,7 +240,18 @@ def python_filter(images, tmp_path, **parameters):
 
 
 @pytest.mark.parametrize(
-    ("given", "bands"), [("3,1", [3, 1]), (" 2 ; 1", [2, 1]), ("2", [2]), ("", None), (None, None)]
+    ("given", "bands"),
+    [
+        ("3,1", [3, 1]),
+        (" 2 ; 1", [2, 1]),
+        ("2", [2]),
+        ("", None),
+        (None, None),
+        ([3, 1], [3, 1]),
+        (["2"], [2]),
+        (3, [3]),
+        ([], None),
+    ],
 )
 def test_bands_from_every_image(provider, engines, tmp_path, given, bands):
     images = [write_image(tmp_path / f"{name}.tif", bands=3) for name in "ab"]
