@@ -98,6 +98,8 @@ def z_factor_parameter() -> Any:
     """What elevations are multiplied by."""
     return parameter(
         None,
+        minimum=-1e6,
+        maximum=1e6,
         label="Z factor",
         help="Multiplies elevations: to exaggerate them, or to convert them to the unit of the "
         "map's coordinates (metres where those are degrees). Feet on a map in metres: 0.3048. "
