@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
@@ -282,7 +285,7 @@ def test_known_kernels_have_their_numbers() -> None:
     "wrong",
     [{"weights": "1 2; 3 4"}, {"weights": "1 2 3; 4 5 6"}, {"weights": ""}, {"weights": "0 0 0"},
      {"weights": "1 2 1; 1"}, {"weights": "1 inf 1"}, {"weights": "1 nan 1"}, {"weights": "1e13"},
-     {"weights": "1 1e-13 1"}, {"weights": rows_of(np.ones((53, 1)))}, {"kernel": "blur"},
+     {"weights": "1 1e-13 1"}, {"weights": rows_of(np.ones((257, 1)))}, {"kernel": "blur"},
      {"kernel": "sharpen", "fill": True}, {"nodata": "drop"}, {"border": "wrap"}],
 )  # fmt: skip
 def test_wrong_parameters(wrong: dict[str, Any]) -> None:
@@ -400,7 +403,68 @@ def test_pieces_of_a_long_sum_change_no_bit() -> None:
 
 def test_parameters_of_the_dialog() -> None:
     found = {item.name: item for item in Convolution.parameters()}
-    assert list(found) == ["kernel", "weights", "normalise", "nodata", "fill", "border"]
+    assert list(found) == [
+        "kernel", "weights", "normalise", "nodata", "fill", "border", "file",
+    ]  # fmt: skip
     assert found["weights"].kind == "matrix"
     assert found["border"].choices == ("reflect", "nearest", "invalid")
     assert Convolution(weights="1 2 1; 2 4 2; 1 2 1") == Convolution()
+
+
+# ---------------------------------------------------------------- large kernels, and those of files
+
+
+@pytest.mark.parametrize("separable", [True, False])
+def test_a_kernel_of_125_rows(separable: bool) -> None:
+    random = np.random.default_rng(12)
+    weights = (
+        np.outer(*random.uniform(0.1, 1, (2, 125))) if separable else random.random((125, 125))
+    )
+    declaration = Convolution(weights=rows_of(weights))
+    assert declaration.margin == 62
+    assert (declaration.used.factors is not None) == separable
+    assert declaration.used.operations == (250 if separable else 125**2)
+    pixels, _ = random_image("float32", (1, 70, 90), seed=1)
+    result = run(declaration, pixels)
+    wanted = ndimage.correlate(pixels[0].astype(float), weights, mode="reflect") / weights.sum()
+    np.testing.assert_allclose(result[0][0], wanted, rtol=0, atol=1e-6 * np.abs(pixels).max())
+    assert same_bits(result, run(declaration, pixels, block=(30, 41)))
+    profile = replace(profile_of(pixels), width=10_000, height=10_000)
+    remarks = declaration.remarks({"INPUT": [profile]})
+    if separable:
+        assert not remarks
+    else:
+        assert "15625 weights" in remarks[0]
+        assert "1094 seconds" in remarks[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1 2 1\n2 4.5 2\n1 2 1\n", "1,2,1\r\n2,4.5,2\r\n1,2,1", "1;2;1\n2;4.5;2;\n1;2;1",
+     "# a kernel\n1\t2\t1\n\n 2, 4.5, 2 \n1 2 1", "1 2 1; 2 4.5 2; 1 2 1",
+     "\ufeff1,2,1\n2,4.5,2\n1,2,1"],
+)  # fmt: skip
+def test_weights_in_a_file(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "kernel.csv"
+    path.write_bytes(text.encode())
+    found = Convolution(file=str(path))
+    assert found == Convolution(weights="1 2 1; 2 4.5 2; 1 2 1")
+    path.unlink()  # it was read once, whatever becomes of it
+    assert pickle.loads(pickle.dumps(found)) == found
+    assert Convolution("sharpen", file="nowhere").used.weights == PRESETS["sharpen"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "it is empty"), (b"1 2 1\n1 2", "not of equal length"), (b"1 two 1", "is no number"),
+     (b"\xff\xfe\x00", "is no text"), (b" " * (4 << 20) + b"1 ", "larger than 4 MB"),
+     (b"1 2\n3 4", "odd numbers")],
+)  # fmt: skip
+def test_files_that_hold_no_kernel(content: bytes, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "kernel.txt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=reason):
+        Convolution(file=str(path))
+    for other in (tmp_path, tmp_path / "nowhere.txt", Path("/dev/zero")):
+        with pytest.raises(InputError, match="is not there"):
+            Convolution(file=str(other))

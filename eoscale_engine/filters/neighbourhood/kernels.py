@@ -121,6 +121,12 @@ class Kernel:
         )
         return passes[::-1] if abs(fsum(down)) < abs(fsum(across)) else passes
 
+    @property
+    def operations(self) -> int:
+        """How many pixels are added up for each one of the result."""
+        groups = [group for sums in self.passes for group in sums.groups]
+        return sum(len(group.added) + len(group.subtracted) for group in groups)
+
     def dtype(self, pixels: np.dtype) -> np.dtype:
         """In which type pixels are weighted and added up."""
         taken = sum(map(np.count_nonzero, self.weights))
