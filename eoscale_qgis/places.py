@@ -9,16 +9,21 @@ from contextlib import suppress
 from qgis.core import QgsProcessingContext, QgsProcessingUtils
 
 
-def is_temporary(path: str, context: QgsProcessingContext) -> bool:
-    """Whether a destination lies in the folder of Processing's temporary outputs."""
+def temporary_root(path: str, context: QgsProcessingContext) -> str:
+    """The folder of Processing's temporary outputs that a destination lies in; empty for none."""
     folders = [QgsProcessingUtils.tempFolder()]
     if hasattr(context, "temporaryFolder") and context.temporaryFolder():
         folders.append(context.temporaryFolder())
     place = os.path.realpath(os.path.dirname(path))
     for folder in map(os.path.realpath, folders):
         if place == folder or place.startswith(folder + os.sep):
-            return True
-    return False
+            return str(folder)
+    return ""
+
+
+def is_temporary(path: str, context: QgsProcessingContext) -> bool:
+    """Whether a destination lies in the folder of Processing's temporary outputs."""
+    return bool(temporary_root(path, context))
 
 
 def links_work(path: str) -> bool:

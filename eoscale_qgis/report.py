@@ -1,4 +1,4 @@
-"""Reports of a reduction's values: a self-contained HTML page, and JSON.
+"""Reports of a reduction's values: an HTML page, and JSON.
 
 Needs neither QGIS nor a network. Jinja2 writes the page and Plotly draws its plots; both are
 optional, and what is missing is said with the way to install it.
@@ -7,12 +7,14 @@ optional, and what is missing is said with the way to install it.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from datetime import datetime
 from importlib.util import find_spec
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Optional
+from urllib.parse import quote
 
 from eoscale_engine.errors import OutputError
 from eoscale_engine.reductions.summary import jsonable
@@ -62,8 +64,13 @@ def write_json(summary: Mapping[str, Any], path: PathLike) -> None:
             file.write("".join(several))
 
 
-def write_report(summary: Mapping[str, Any], path: PathLike, context: Mapping[str, Any]) -> None:
-    """Write a summary as one HTML page that loads nothing else.
+def write_report(
+    summary: Mapping[str, Any],
+    path: PathLike,
+    context: Mapping[str, Any],
+    scripts: Optional[PathLike] = None,
+) -> None:
+    """Write a summary as an HTML page that loads nothing from a network.
 
     Parameters
     ----------
@@ -77,6 +84,8 @@ def write_report(summary: Mapping[str, Any], path: PathLike, context: Mapping[st
         dtype, CRS); ``extent``, as text; ``parameters``, label to value; ``help``, the
         declaration's docstring with its formulas;
         ``seconds``, the time it took; ``finished``, when (now, if not given); ``version``.
+    scripts : path, optional
+        The folder of Plotly's script, which all reports there share; the page's own by default.
 
     Raises
     ------
@@ -85,8 +94,9 @@ def write_report(summary: Mapping[str, Any], path: PathLike, context: Mapping[st
 
     Notes
     -----
-    The page holds Plotly's script, several megabytes, since QGIS shows it from a local file and
-    perhaps without a network. Without Plotly, or without scripts, the tables stand alone.
+    Plotly's script, several megabytes, is a file beside the page, since QGIS shows it from a local
+    file and perhaps without a network; whoever passes the page on passes on both. Without Plotly,
+    or without scripts, the tables stand alone.
     """
     if not html_available():
         raise OutputError(JINJA2_MISSING)
@@ -100,7 +110,8 @@ def write_report(summary: Mapping[str, Any], path: PathLike, context: Mapping[st
         lstrip_blocks=True,
     )
     content, parameters = jsonable(summary), jsonable(context.get("parameters", {}))
-    script = _plotly_script() if content["charts"] else None
+    folder = Path(path).absolute().parent
+    script = _plotly_script(Path(scripts or folder).absolute()) if content["charts"] else None
     page = environment.get_template("report.html.j2").render(
         title=content["title"],
         facts=_facts(content, context),
@@ -109,7 +120,8 @@ def write_report(summary: Mapping[str, Any], path: PathLike, context: Mapping[st
         tables=[_table(table) for table in sorted(content["tables"], key=_length)],
         charts=[chart["title"] for chart in content["charts"]],
         plots=[figure(chart) for chart in content["charts"]],
-        script=script,
+        script="" if script is None else quote(Path(os.path.relpath(script, folder)).as_posix()),
+        script_name="" if script is None else script.name,
         plotly_missing=PLOTLY_MISSING,
         notes=content["notes"],
         help=_paragraphs(str(context.get("help") or "")),
@@ -119,13 +131,19 @@ def write_report(summary: Mapping[str, Any], path: PathLike, context: Mapping[st
         made.write_text(page, encoding="utf-8")
 
 
-def _plotly_script() -> Optional[str]:
+def _plotly_script(folder: Path) -> Optional[Path]:
+    """Plotly's script in a folder, written there once; None without Plotly."""
     try:
-        from plotly.offline import get_plotlyjs
+        from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
-        return str(get_plotlyjs())
+        text = str(get_plotlyjs()).encode()
+        path = folder / f"plotly-{get_plotlyjs_version()}.min.js"
     except (ImportError, OSError):
         return None
+    if not path.is_file() or path.stat().st_size != len(text):
+        with written_beside(path) as made:
+            made.write_bytes(text)
+    return path
 
 
 def _facts(content: Mapping[str, Any], context: Mapping[str, Any]) -> list[tuple[str, str]]:

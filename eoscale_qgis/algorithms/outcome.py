@@ -24,7 +24,7 @@ from eoscale_qgis.algorithms.recipe import Recipe
 from eoscale_qgis.algorithms.summaries import Rows, numbers_of
 from eoscale_qgis.algorithms.tables import write_rows
 from eoscale_qgis.layers import Source
-from eoscale_qgis.places import is_temporary, keep_of
+from eoscale_qgis.places import is_temporary, keep_of, temporary_root
 from eoscale_qgis.report import JINJA2_MISSING, html_available, write_json, write_report
 from eoscale_qgis.results import ContextImages, Results
 from eoscale_qgis.settings import Settings
@@ -228,7 +228,9 @@ def deliver_summary(
     if report_path and not html_available():
         feedback.pushWarning(JINJA2_MISSING)
     elif report_path:
-        write_report(summary, report_path, facts)
+        # each temporary report has a folder of its own: their script goes above those
+        scripts = temporary_root(report_path, context) or None
+        write_report(summary, report_path, facts, scripts)
         made["OUTPUT_HTML"] = report_path
     for note in summary.get("notes", ()):
         feedback.pushInfo(note)

@@ -102,6 +102,26 @@ def test_page_states_what_was_computed_from_what(tmp_path: Path) -> None:
     assert "unit" not in texts
 
 
+def test_reports_share_one_script_that_needs_no_network(tmp_path: Path) -> None:
+    folder, above = tmp_path / "my reports", tmp_path / "all"
+    for made in (folder, above, above / "a", above / "b"):
+        made.mkdir()
+    for name in ("r.html", "s.html"):
+        report.write_report(summary(), folder / name, CONTEXT)
+        assert (folder / name).stat().st_size < 300_000
+    (script,) = folder.glob("*.js")
+    assert sorted(folder.iterdir()) == sorted([folder / "r.html", folder / "s.html", script])
+    assert "Plotly" in script.read_text(encoding="utf-8")
+    assert script.name in Page(folder / "r.html").addresses
+    script.write_bytes(b"cut off")
+    report.write_report(summary(), folder / "r.html", CONTEXT)
+    assert script.stat().st_size > 1_000_000
+    for name in ("a", "b"):
+        report.write_report(summary(), above / name / "r.html", CONTEXT, above)
+        assert f"../{script.name}" in Page(above / name / "r.html").addresses
+    assert [item.name for item in above.glob("**/*.js")] == [script.name]
+
+
 def test_names_cannot_become_markup_or_script(tmp_path: Path) -> None:
     report.write_report(summary(), tmp_path / "r.html", CONTEXT)
     page = Page(tmp_path / "r.html")
@@ -310,7 +330,8 @@ def test_the_share_of_valid_pixels(
 def test_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     report.write_report(summary(), tmp_path / "r.html", CONTEXT)
     page = Page(tmp_path / "r.html")
-    assert page.addresses == []
+    (script,) = page.addresses
+    assert (tmp_path / script).is_file()
     assert not {"link", "img", "iframe", "object"} & set(page.tags)
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import os
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import processing
 import pytest
-from qgis.core import QgsProcessingException, QgsVectorLayer
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingException,
+    QgsProcessingUtils,
+    QgsVectorLayer,
+)
 
 from eoscale_engine.errors import OutputError
 from eoscale_qgis import report
@@ -133,3 +140,20 @@ def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path):
     with written_beside(tmp_path / "b.csv") as made:
         made.write_text("whole")
     assert [item.name for item in tmp_path.iterdir()] == ["b.csv"]
+
+
+def test_temporary_reports_share_their_script(provider, image, monkeypatch):
+    made = summary(["value"], (1,))
+    series = [["a", [1, 2], [3, 4]]]
+    made["charts"] = [
+        {"title": "t", "x_label": "x", "y_label": "y", "series": series, "kind": "bars"}
+    ]
+    monkeypatch.setattr(FakeClient, "answer", lambda _, job: copy.deepcopy(made))
+    values = {"INPUT": image, "OUTPUT_HTML": QgsProcessing.TEMPORARY_OUTPUT}
+    pages = [
+        Path(processing.run("eoscale:rasterstatistics", values)["OUTPUT_HTML"]) for _ in range(2)
+    ]
+    (script,) = Path(QgsProcessingUtils.tempFolder()).glob("**/plotly-*.js")
+    for page in pages:
+        assert page.stat().st_size < 100_000
+        assert f'<script src="{os.path.relpath(script, page.parent)}">' in page.read_text()
