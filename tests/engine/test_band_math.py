@@ -417,3 +417,21 @@ def test_the_page_lists_the_functions() -> None:
     page = (Path(__file__).parents[2] / "docs" / "band-math.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `(\w+\(.*?\))` \| (.*?) \|$", page, re.MULTILINE)
     assert listed == [(function.signature, function.help) for function in FUNCTIONS.values()]
+
+
+@pytest.mark.parametrize(
+    ("expression", "doubts"),
+    [
+        ("where(im1b1 == -9999, 0, im1b1)", 1),
+        ("-9999 != im1b1", 1),
+        ("im1b1 == im1b2", 0),
+        ("im1b1 > -9999", 0),
+        ("im1b2 == -9999", 0),
+        ("im1b1 == 3", 0),
+    ],
+)
+def test_a_comparison_with_nodata_is_told_of(expression: str, doubts: int) -> None:
+    profile = Profile(3, 3, "int16", (Band(nodata=-9999), Band()))
+    told = BandMath(expressions=expression).doubts({"INPUTS": [profile]})
+    assert len(told) == doubts
+    assert all("im1b1 equals -9999" in text and "valid(im1b1)" in text for text in told)

@@ -129,6 +129,25 @@ class BandMath(ImageFilter):
                 "Band math: x and y need an image with a geotransform. Use row and col."
             )
 
+    def doubts(self, inputs: Mapping[str, Sequence[Profile]]) -> Sequence[str]:
+        """Comparisons with a band's nodata value, which no valid pixel equals."""
+        profiles = [profile for role in inputs.values() for profile in role]
+        steps = {register: step for register, step, _ in self.program.steps}
+        told = []
+        for step in steps.values():
+            if step.operation not in ("equal", "not_equal"):
+                continue
+            leaves = {steps[operand].operation: steps[operand].data for operand in step.operands}
+            if leaves.keys() == {"band", "constant"}:
+                (image, band), number = leaves["band"], leaves["constant"]
+                if number == profiles[image - 1].bands[max(0, band - 1)].nodata:
+                    name = f"im{image}b{band}" if band else f"im{image}"
+                    told.append(
+                        f"Band math: no valid pixel of {name} equals {number:g}, its nodata value. "
+                        f"Write valid({name}) to ask where it is not nodata."
+                    )
+        return told
+
     @property
     def makes_invalid(self) -> bool:
         """Where an operation is not defined, as a division by zero."""
