@@ -96,14 +96,17 @@ def _warped_text(
     if "none" in nodata:
         # GDAL's way to join the bands' validity takes a band without nodata for one with.
         options.append("UNIFIED_SRC_NODATA=NO")
+        # the alpha band says what is invalid; GDAL 3.13 refuses to fill bands without nodata
+        options.append("INIT_DEST=" + ",".join("0" if v == "none" else v for v in nodata))
+    # GDAL 3.13 does not know the word in a list
+    given = "none" if set(nodata) == {"none"} else " ".join(nodata)
     right, bottom = like.width, like.height
     x, y = zip(*(transform * place for place in ((0, 0), (right, 0), (0, bottom), (right, bottom))))
     warped = gdal.Warp(
         "", gdal.Open(source_text), format="VRT", dstSRS=crs.wkt,
         outputBounds=(min(x), min(y), max(x), max(y)), width=like.width, height=like.height,
         resampleAlg=RESAMPLINGS[resampling], errorThreshold=0, overviewLevel="NONE",
-        srcNodata=" ".join(nodata), dstNodata=" ".join(nodata), dstAlpha="none" in nodata,
-        warpOptions=options,
+        srcNodata=given, dstNodata=given, dstAlpha="none" in nodata, warpOptions=options,
     )  # fmt: skip
     placed = file.profile.moved(crs, transform)
     describe(warped, placed if resampling == "nearest" else placed.without_classes())

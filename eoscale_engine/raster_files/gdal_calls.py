@@ -67,4 +67,7 @@ def call_gdal(
 
 def reason(errors: list[str]) -> str:
     """GDAL's first messages, which name the cause, as the end of a sentence."""
-    return "; ".join(error.strip().rstrip(".") for error in errors[:2]) or "GDAL gives no reason"
+    return (
+        "; ".join(" ".join(error.split()).rstrip(".") for error in errors[:2])
+        or "GDAL gives no reason"
+    )

@@ -74,8 +74,13 @@ class BandStatistics:
 def dtype_of(band: gdal.Band) -> str:
     """NumPy's name of the type that holds all of a band's values, or an InputError."""
     name = gdal.GetDataTypeName(band.DataType)
-    if name == "Byte" and band.GetMetadataItem("PIXELTYPE", "IMAGE_STRUCTURE") == "SIGNEDBYTE":
-        return "int8"  # GDAL before 3.7
+    if (
+        name == "Byte"
+        # GDAL 3.7 and newer, which have the type, warn whoever asks for the item
+        and signed_byte("int8")
+        and band.GetMetadataItem("PIXELTYPE", "IMAGE_STRUCTURE") == "SIGNEDBYTE"
+    ):
+        return "int8"
     if name not in _READ_AS:
         raise InputError(f"pixels of type {name} are not supported")
     return _READ_AS[name]

@@ -16,7 +16,7 @@ _OPAQUE = 255
 
 
 def inside_tiff(profile: Profile) -> Profile:
-    """The profile without attribute tables, and without colour tables that a TIFF cannot hold.
+    """The profile without the colour tables that a TIFF cannot hold.
 
     It has one of 8 or 16 bits of an only band, without transparency but of nodata.
     """
@@ -29,12 +29,12 @@ def inside_tiff(profile: Profile) -> Profile:
             for value, entry in enumerate(first.color_table)
         )
     )
-    bands = (replace(band, attributes=None) for band in profile.bands)
-    if not inside:
-        bands = (
-            replace(band, color_table=(), color="Undefined") if band.color_table else band
-            for band in bands
-        )
+    if inside:
+        return profile
+    bands = (
+        replace(band, color_table=(), color="Undefined") if band.color_table else band
+        for band in profile.bands
+    )
     return replace(profile, bands=tuple(bands))
 
 

@@ -67,16 +67,6 @@ def laden(path: Path, type_: int = gdal.GDT_Byte) -> str:
     pixels = np.zeros((24, 28), np.uint8)
     pixels[2:, 2:14], pixels[2:, 14:], pixels[10, 20] = 1, 2, 3
     band.WriteArray(pixels)
-    dataset = band = None
-    # what a TIFF may not hold itself
-    dataset = gdal.Open(str(path))
-    band = dataset.GetRasterBand(1)
-    colors = gdal.ColorTable()
-    for value, entry in enumerate(COLORS):
-        colors.SetColorEntry(value, entry)
-    band.SetColorTable(colors)
-    band.SetColorInterpretation(gdal.GCI_PaletteIndex)
-    band.SetCategoryNames(["none", "wood & field", "water", "höhe"])
     table = gdal.RasterAttributeTable()
     table.CreateColumn("VALUE", gdal.GFT_Integer, gdal.GFU_MinMax)
     table.CreateColumn("COUNT", gdal.GFT_Integer, gdal.GFU_PixelCount)
@@ -89,6 +79,16 @@ def laden(path: Path, type_: int = gdal.GDT_Byte) -> str:
         table.SetValueAsDouble(row, 2, 0.1 * row)
         table.SetValueAsString(row, 3, f"Fläche <{row}> & mehr")
     band.SetDefaultRAT(table)
+    dataset = band = None
+    # what a TIFF may not hold itself
+    dataset = gdal.Open(str(path))
+    band = dataset.GetRasterBand(1)
+    colors = gdal.ColorTable()
+    for value, entry in enumerate(COLORS):
+        colors.SetColorEntry(value, entry)
+    band.SetColorTable(colors)
+    band.SetColorInterpretation(gdal.GCI_PaletteIndex)
+    band.SetCategoryNames(["none", "wood & field", "water", "höhe"])
     return str(path)
 
 
