@@ -206,6 +206,7 @@ class EOContextManager(PipelineImages, Engine):
         ]
         if declaration.name:  # not a step of a procedure, which has results of its own
             self._warn_of_classes(declaration, inputs, made)
+            self._warn_of_nothing(made)
         return made
 
     def reduce(
@@ -255,6 +256,7 @@ class EOContextManager(PipelineImages, Engine):
             if isinstance(results, list):
                 kept = before.union(results)
                 self._warn_of_classes(procedure, inputs, results)
+                self._warn_of_nothing(results)
         finally:
             for key in set(self._entries) - kept:
                 self.release(key)
@@ -350,6 +352,16 @@ class EOContextManager(PipelineImages, Engine):
         if key not in self._layers:
             raise InputError(f"'{key}' is no layer of polygons.")
         return self._layers[key]
+
+    def _warn_of_nothing(self, made: Sequence[Optional[str]]) -> None:
+        """Tell of results without a valid pixel."""
+        for key in made:
+            bands = self._entry(key).statistics if key else None
+            if bands and not any(band.valid for band in bands):
+                self._runs.warn(
+                    "No pixel of the result is valid. Look at the nodata values and masks of the "
+                    "images, the extent, and the parameters that choose pixels."
+                )
 
     def _stays_here(self, declaration: Declaration) -> bool:
         """Whether a user's own class cannot travel to workers; then a warning says why."""

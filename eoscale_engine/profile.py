@@ -288,6 +288,14 @@ class Profile(Mapping[str, Any]):
         x, y = zip(*(self.transform * place for place in places))
         return bool(min(x) >= -180 and max(x) <= 360 and max(map(abs, y)) <= 90)
 
+    @property
+    def stretched(self) -> float:
+        """How many metres of the map one on the ground is in its middle: of Web Mercator alone."""
+        if self.transform is None or self.crs is None or self.crs.to_epsg() != 3857:
+            return 1.0
+        _, northing = self.transform * (self.width / 2, self.height / 2)
+        return math.cosh(northing / 6378137)
+
     # ---- derived profiles
 
     def widened(self, dtype: str) -> Profile:

@@ -13,6 +13,9 @@ from eoscale_engine.memory.images import Image
 from eoscale_engine.profile import Profile
 from eoscale_engine.tile_work.block_reading import Source
 
+MOST_STRETCHED = 1.05
+"""How many metres of the map may be one on the ground before that is told."""
+
 Named = tuple[str, Source]
 """What the user calls an image, and where it is."""
 
@@ -71,6 +74,12 @@ def _doubts_of_place(declaration: Declaration, label: str, profile: Profile) -> 
             f"{declaration.label}: '{label}' {crs}, but its coordinates look like degrees, which "
             "make no size of its cells. If they are, assign the CRS that it is in (such as "
             "EPSG:4326) first."
+        )
+    elif profile.stretched > MOST_STRETCHED:
+        yield (
+            f"{declaration.label}: '{label}' is in Web Mercator (EPSG:3857), which stretches "
+            f"distances by {profile.stretched - 1:.0%} at its latitude, and areas more. Warp it to "
+            "a CRS that keeps them there, such as its UTM zone."
         )
 
 

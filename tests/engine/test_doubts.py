@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -103,12 +103,16 @@ def told(
     same: bool = False,
     level: str = "warning",
     values: Sequence[int] = (1, 2, 3),
+    nothing: bool = False,
 ) -> list[str]:
-    """The messages of a run on images of these profiles, or on the first one twice."""
+    """The messages of a run on images of these profiles, or on the first one twice.
+
+    ``nothing``: that no pixel is valid too.
+    """
     heard: list[str] = []
 
     def log(kind: str, text: str) -> None:
-        if kind == level:
+        if kind == level and (nothing or not text.startswith("No pixel of the result")):
             heard.append(text)
 
     with EOContextManager(inline=True, observer=Observer(log=log)) as context:
@@ -161,6 +165,27 @@ def test_zones_and_pairs_have_areas() -> None:
     for declaration in (ZonalStatistics(), CrossTabulation()):
         (doubt,) = told(declaration, profile_of(DEGREES), profile_of(DEGREES))
         assert "look like degrees" in doubt
+
+
+@pytest.mark.parametrize("declaration", [Slope(), UniqueValues()], ids=["slope", "values"])
+def test_web_mercator_stretches(declaration: Declaration) -> None:
+    north = Affine(30, 0, 1e6, 0, -30, 8.4e6)  # 60 degrees, where it doubles distances
+    (doubt,) = told(declaration, profile_of(north, "EPSG:3857"))
+    assert "by 100%" in doubt or "by 101%" in doubt or "by 99%" in doubt
+    assert not told(declaration, profile_of(Affine(30, 0, 1e6, 0, -30, 1e6), "EPSG:3857"))
+
+
+def test_a_picture_is_no_elevation_model() -> None:
+    image = replace(profile_of(METRES, "EPSG:32631"), bands=(Band(color="Red"),))
+    (doubt,) = told(Hillshade(), image)
+    assert "colours (Red)" in doubt and "elevation model" in doubt
+
+
+def test_a_result_without_a_valid_pixel_is_told() -> None:
+    image = profile_of(METRES, "EPSG:32631").with_nodata(0)
+    (heard,) = told(Gaussian(sigma=1.0), image, values=(0,), nothing=True)
+    assert heard.startswith("No pixel of the result is valid.")
+    assert not told(Gaussian(sigma=1.0), image, nothing=True)
 
 
 def test_units_of_elevations_are_told_in_the_log() -> None:

@@ -27,6 +27,10 @@ METRES_IN = {
 """Units that bands name, in metres."""
 
 
+COLORS = frozenset({"Red", "Green", "Blue", "Palette"})
+"""What GDAL calls bands of pictures."""
+
+
 class GroundFilter(Declaration):
     """What looks at distances between pixels and at how much elevations rise over them.
 
@@ -53,8 +57,15 @@ class GroundFilter(Declaration):
         check_grid(self.label, inputs["INPUT"][0], self.pixel_spacing)
 
     def doubts(self, inputs: Mapping[str, Sequence[Profile]]) -> Sequence[str]:
-        """A Z factor that makes degrees of metres, which is done already."""
+        """Pictures, and a Z factor that makes degrees of metres, which is done already."""
         (profile,) = inputs["INPUT"]
+        colors = sorted({band.color for band in profile.bands} & COLORS)
+        if colors:
+            text = (
+                f"{self.label}: the image seems to hold no elevations, but colours "
+                f"({', '.join(colors)}). Choose an elevation model."
+            )
+            return (text,)
         geographic = profile.crs is not None and profile.crs.is_geographic
         if not geographic or self.z_factor is None or abs(self.z_factor) > 1e-4:
             return ()
