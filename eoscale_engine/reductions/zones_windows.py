@@ -153,7 +153,9 @@ def zone_bands(
     moments = list(found.each())
     if not (asked.percentiles or asked.values):
         return dict(zip(found.zones.tolist(), map(ZoneBand, moments)))
-    values = values[np.lexsort((values, zones))]
+    # half the time of a lexsort: of 16 bits a stable sort is a radix sort
+    order = np.argsort(values)
+    values = values[order[np.argsort(zones[order], kind="stable")]]
     ends = np.cumsum(found.valid).tolist()
     return {
         zone: _with_ranks(values[end - one.valid : end], one, asked, band)
