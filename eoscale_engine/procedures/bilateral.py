@@ -11,6 +11,7 @@ from eoscale_engine.declaration import Engine, Output, Procedure, Summary, Table
 from eoscale_engine.filters.neighbourhood.bilateral import BilateralWithin
 from eoscale_engine.filters.neighbourhood.convolution import Convolution
 from eoscale_engine.filters.neighbourhood.kernels import BORDER
+from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.percentiles import exact_percentiles
 
 _NOISE = ((1.0, -2.0, 1.0), (-2.0, 4.0, -2.0), (1.0, -2.0, 1.0))
@@ -92,6 +93,10 @@ class Bilateral(Procedure):
         advanced=True,
     )
     border: str = parameter(**BORDER)
+
+    def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """The noise, which goes before the result comes, and is as large."""
+        return BilateralWithin((1.0,) * inputs[0].count).output_profiles(inputs)
 
     def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> tuple[list[Any], Summary]:
         """Find the range sigma if it is not given, then filter."""

@@ -54,7 +54,7 @@ def run(context: EOContextManager, declaration: Declaration, keys: Any) -> None:
 def test_images_take_no_more_than_was_estimated(
     declaration: Declaration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dtypes = [t for t in ("uint8", "int32", "float32", "float64", "complex64")
+    dtypes = [t for t in ("uint8", "uint32", "float32", "float64", "complex64")
               if np.dtype(t).kind in declaration.dtype_kinds]  # fmt: skip
     for dtype in dtypes:
         for roles in alternatives(declaration):
