@@ -102,7 +102,7 @@ class Parameter:
             value = value.tolist()
         if self.kind == "numbers":
             several = value.replace(";", ",").split(",") if isinstance(value, str) else value
-            items = several if isinstance(several, (list, tuple)) else [several]
+            items = several if hasattr(several, "__iter__") else [several]
             return tuple(self._number(item) for item in items if str(item).strip())
         rows = self._lines(value) if isinstance(value, str) else list(value)
         width = len(self.columns)

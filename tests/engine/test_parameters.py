@@ -56,6 +56,11 @@ def test_data_is_taken_as_it_is() -> None:
     assert EntropyBetween(bounds=bounds).bounds is bounds
 
 
+def test_any_sequence_of_numbers_is_one() -> None:
+    assert EveryKind(values=range(3)).values == (0, 1, 2)  # type: ignore[arg-type]
+    assert EveryKind(kernel=map(range, (2, 2))).kernel == ((0, 1), (0, 1))  # type: ignore[arg-type]
+
+
 def test_arrays_of_numpy_are_numbers_too() -> None:
     made = EveryKind(
         integer=np.int64(4),  # type: ignore[arg-type]
