@@ -15,6 +15,7 @@ from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Affine, Profile
 from eoscale_engine.raster_files.completeness import check_kind
 from eoscale_engine.raster_files.gdal_calls import call_gdal, reason
+from eoscale_engine.raster_files.own_memory import in_own_memory, unseen
 from eoscale_engine.tiling import Window
 
 Say = Callable[[str], None]
@@ -238,6 +239,8 @@ def open_polygon_layer(path: str, label: str, id_field: str = "") -> PolygonLaye
     source, errors = call_gdal(gdal.OpenEx, path, gdal.OF_VECTOR)
     layer = None if source is None else source.GetLayer(0)
     if layer is None:
+        if in_own_memory(path):
+            raise unseen(f"'{label}'")
         why = reason(errors)
         raise InputError(f"'{label}' cannot be opened as a layer of polygons: {why}.")
     found, errors = call_gdal(_has_zones, layer)

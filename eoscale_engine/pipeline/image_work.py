@@ -14,6 +14,7 @@ from eoscale_engine.pipeline.planning import area_of, output_profiles, tiles_of
 from eoscale_engine.pipeline.runs import Runs
 from eoscale_engine.polygons import Polygons
 from eoscale_engine.raster_files.gdal_profile import BandStatistics
+from eoscale_engine.raster_files.own_memory import in_own_memory
 from eoscale_engine.raster_files.reading import RasterFile
 from eoscale_engine.tile_work.block_reading import Inputs, Source
 from eoscale_engine.tile_work.block_writing import Moments
@@ -74,7 +75,8 @@ def _brought(runs: Runs, source: Source, image: Image, area: Window) -> Image:
     # rows of the file's blocks: their pages follow each other in memory
     block = source.block_shape if isinstance(source, RasterFile) else (1, 1)
     tiles = split(area, *strip_shape(area, block, runs.cuts.tile_pixels))
-    all_valid = all(runs.run(CopyJob(source, image, area), tiles))
+    inline = isinstance(source, RasterFile) and in_own_memory(source.path)
+    all_valid = all(runs.run(CopyJob(source, image, area), tiles, inline=inline))
     return replace(image, all_valid=all_valid)
 
 

@@ -27,6 +27,7 @@ from eoscale_engine.profile import (
 )
 from eoscale_engine.raster_files.alignment import aligned
 from eoscale_engine.raster_files.gdal_profile import BandStatistics
+from eoscale_engine.raster_files.own_memory import check_path, in_own_memory
 from eoscale_engine.raster_files.reading import RasterFile, file_signature, open_raster_file
 from eoscale_engine.raster_files.transparency import doubt_of_alpha
 from eoscale_engine.tile_work.block_reading import Source
@@ -97,7 +98,7 @@ class PipelineImages:
         An alpha band is one like any other with ``keep_alpha``, as for a copy of the image, and
         where it is among the ``bands`` or those that parameters have ``named``.
         """
-        path = str(raster_path)
+        path = check_path(raster_path)
         chosen = tuple(bands) if bands else None
         file = open_raster_file(path, chosen, label=label, keep_alpha=keep_alpha, named=named)
         for remark in file.remarks:
@@ -110,7 +111,10 @@ class PipelineImages:
         doubt = doubt_of_alpha(file, label or path)
         if doubt:
             self._runs.warn(doubt)
-        return self._add(Entry(file, label or path))
+        key = self._add(Entry(file, label or path))
+        if in_own_memory(path):  # workers do not see it
+            self._in_memory(key)
+        return key
 
     def load(self, key: str, *, reserve: int = 0, decode: bool = True) -> bool:
         """Bring a described file into memory where it fits beside ``reserve`` bytes of results.

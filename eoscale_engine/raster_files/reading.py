@@ -21,6 +21,7 @@ from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.completeness import check_kind, check_whole
 from eoscale_engine.raster_files.gdal_calls import call_gdal, reason
 from eoscale_engine.raster_files.gdal_profile import BandStatistics, gdal_type, profile_of
+from eoscale_engine.raster_files.own_memory import check_path, in_own_memory, unseen
 from eoscale_engine.raster_files.signature import Signature, file_signature, file_state
 from eoscale_engine.raster_files.vrt import vrt_face
 from eoscale_engine.tiling import Window
@@ -139,7 +140,10 @@ class RasterFile:
         pixels, errors = answer
         if pixels is None or errors:
             # GDAL keeps a block that it could not decode, and would hand it out the next time
+            text = datasets.get(self).GetMetadata("xml:VRT") if self.derived else None
             datasets.close(self)
+            if in_own_memory("".join(text or ())):
+                raise unseen(f"What {self.path} shows")
             raise InputError(
                 f"{self.path} cannot be read at rows {window.row} to {window.end_row - 1}, columns "
                 f"{window.col} to {window.end_col - 1}: {reason(errors)}. The file may be damaged "
@@ -258,7 +262,7 @@ def open_raster_file(
         Naming the label, the path, what is wrong and what to do.
     """
     name = f"{label} ({path})" if label else path
-    check_kind(name, path)
+    check_kind(name, check_path(path))
     remarks: list[str] = []
     dataset = _opened(path, name, remarks)
     _check_bands(dataset, name)
@@ -304,6 +308,8 @@ def _opened(path: str, name: str, remarks: Optional[list[str]] = None) -> gdal.D
             raise InputError(
                 f"{name} is a link to an image that is no longer in memory. Make it again."
             )
+        if in_own_memory(path):
+            raise unseen(name)
         raise InputError(f"{name} cannot be opened: {reason(errors)}. Check the path.")
     if dataset is None:
         raise InputError(f"{name} is not an image that GDAL can read: {reason(errors)}.")

@@ -18,6 +18,7 @@ from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.gdal_calls import ONE_THREAD, call_gdal, reason
 from eoscale_engine.raster_files.gdal_profile import BandStatistics, profile_of
 from eoscale_engine.raster_files.options import FORMATS, WriteOptions, overview_resampling
+from eoscale_engine.raster_files.own_memory import in_own_memory
 from eoscale_engine.raster_files.reading import RasterFile, open_raster_file
 from eoscale_engine.raster_files.side_file import inside_tiff, keep_beside
 from eoscale_engine.raster_files.signature import source_files
@@ -51,6 +52,11 @@ def check_target(path: str, input_paths: Iterable[str] = ()) -> None:
     target = Path(path)
     if target.suffix.lower() not in ENDINGS:
         raise OutputError(f"{path} has an unknown ending. Use one of: {', '.join(ENDINGS)}.")
+    if in_own_memory(path):
+        raise OutputError(
+            f"{path} cannot be written: it is in the memory of one program, and files are written "
+            "to disks. Give the path of a file."
+        )
     folder = target.absolute().parent
     if not folder.is_dir():
         raise OutputError(f"{path} cannot be written: there is no folder {folder}. Make it first.")

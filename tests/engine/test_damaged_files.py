@@ -215,8 +215,9 @@ def test_a_polygon_file_that_ends_early_is_refused(tmp_path: Path) -> None:
     layer = layers.CreateLayer("a", None, ogr.wkbPolygon)
     for number in range(200):
         feature = ogr.Feature(layer.GetLayerDefn())
-        west = number * 3
-        shape = f"POLYGON(({west} -1,{west + 2} -1,{west + 2} -9,{west} -9,{west} -1))"
+        west, north = 500000 + number * 30, 4599900
+        ring = f"{west} {north},{west + 20} {north},{west + 20} {north - 90},{west} {north}"
+        shape = f"POLYGON(({ring}))"
         feature.SetGeometry(ogr.CreateGeometryFromWkt(shape))
         layer.CreateFeature(feature)
     layers = layer = None
