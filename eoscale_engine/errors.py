@@ -4,7 +4,14 @@ from __future__ import annotations
 
 
 class EngineError(Exception):
-    """Base of all errors that the engine raises on purpose; the message is meant for the user."""
+    """Base of all errors that the engine raises on purpose; the message is meant for the user.
+
+    What it repeats of the input may be very long: the middle is left out then.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if len(text) <= 4000 else f"{text[:3000]} ... {text[-900:]}"
 
 
 class InputError(EngineError, ValueError):

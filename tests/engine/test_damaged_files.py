@@ -18,6 +18,7 @@ from osgeo import gdal, osr
 
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.errors import EngineError, InputError, InputWarning
+from eoscale_engine.procedures.component_bases import basis_in_file
 from eoscale_engine.raster_files.completeness import _stated_size
 from eoscale_engine.raster_files.reading import Datasets, open_raster_file
 from eoscale_engine.raster_files.signature import file_signature
@@ -212,7 +213,9 @@ def test_a_polygon_file_that_ends_early_is_refused(tmp_path: Path) -> None:
 
     whole = tmp_path / "whole"
     layers = ogr.GetDriverByName("ESRI Shapefile").CreateDataSource(str(whole))
-    layer = layers.CreateLayer("a", None, ogr.wkbPolygon)
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(3857)
+    layer = layers.CreateLayer("a", reference, ogr.wkbPolygon)
     for number in range(200):
         feature = ogr.Feature(layer.GetLayerDefn())
         west, north = 500000 + number * 30, 4599900
@@ -233,3 +236,22 @@ def test_a_polygon_file_that_ends_early_is_refused(tmp_path: Path) -> None:
     assert len(read("whole").ids) == 200
     with pytest.raises(InputError, match=r"a\.shp"):
         read("cut")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{", '{"tables": 1}'])
+def test_numbers_of_components_that_make_no_sense(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(text)
+    with pytest.raises(InputError, match="is not what 'Principal components' wrote"):
+        basis_in_file(str(file))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_numbers_of_components_are_read_from_a_file_only() -> None:
+    with pytest.raises(InputError, match="is a device or a pipe"):
+        basis_in_file("/dev/zero")
+
+
+def test_long_messages_are_cut() -> None:
+    text = str(InputError("It is " + "x" * 100_000 + ". Choose another."))
+    assert len(text) < 5000 and text.startswith("It is x") and text.endswith(". Choose another.")
