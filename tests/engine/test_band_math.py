@@ -19,6 +19,7 @@ from eoscale_engine.declaration import Block, Blocks
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.pixel.band_functions import FUNCTIONS
 from eoscale_engine.filters.pixel.band_math import BandMath
+from eoscale_engine.filters.pixel.expression import compile_expressions
 from eoscale_engine.profile import CRS, Affine, Band, Profile
 from eoscale_engine.tiling import Window, split
 
@@ -435,3 +436,10 @@ def test_a_comparison_with_nodata_is_told_of(expression: str, doubts: int) -> No
     told = BandMath(expressions=expression).doubts({"INPUTS": [profile]})
     assert len(told) == doubts
     assert all("im1b1 equals -9999" in text and "valid(im1b1)" in text for text in told)
+
+
+def test_more_expressions_than_anyone_writes_are_refused() -> None:
+    text = "\n".join(f"n{number} = im1b1 + {number}" for number in range(1000))
+    assert len(compile_expressions(text).names) == 1000
+    with pytest.raises(InputError, match="60000 expressions, more than 1000"):
+        compile_expressions("\n".join(f"n{number} = 1" for number in range(60_000)))

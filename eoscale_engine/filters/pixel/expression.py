@@ -28,6 +28,9 @@ from eoscale_engine.filters.pixel.expression_steps import (
 LONGEST = 4000
 """Characters of one expression."""
 
+MOST = 1000
+"""Expressions of one run."""
+
 DEEPEST = 150
 """Levels of nesting of one expression."""
 
@@ -68,6 +71,8 @@ def compile_expressions(text: str) -> Program:
     parts = [part for part in parts if part]
     if not parts:
         raise InputError("Band math: there is no expression. Write one a line, such as im1b1 * 2.")
+    if len(parts) > MOST:
+        raise InputError(f"Band math: there are {len(parts)} expressions, more than {MOST}.")
     parser = _Parser()
     outputs = [parser.parsed(number, part) for number, part in enumerate(parts, 1)]
     names, values = (name for name, _ in outputs), [value for _, value in outputs]
