@@ -153,7 +153,7 @@ def zone_bands(
     moments = list(found.each())
     if not (asked.percentiles or asked.values):
         return dict(zip(found.zones.tolist(), map(ZoneBand, moments)))
-    # half the time of a lexsort: of 16 bits a stable sort is a radix sort
+    # faster than a lexsort: of 16 bits a stable sort is a radix sort
     order = np.argsort(values)
     values = values[order[np.argsort(zones[order], kind="stable")]]
     ends = np.cumsum(found.valid).tolist()
