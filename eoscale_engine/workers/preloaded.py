@@ -21,6 +21,9 @@ __all__ = ["worker"]
 PATIENCE = 0.5
 """Seconds that a program may take to end after its workers have."""
 
+MOST_FILES = 10240
+"""What macOS gives a process at most (its OPEN_MAX): far more than workers keep open."""
+
 _STARTED_BY = os.getppid()
 
 
@@ -43,12 +46,16 @@ def _leave_nothing() -> None:
 def _open_more_files() -> None:
     """Let workers have as many images as they may: each takes a file descriptor.
 
-    Many systems give 1024 for the sake of programs that ask for no more.
+    Many systems give 1024 for the sake of programs that ask for no more. macOS takes no unlimited
+    number, nor more than it has.
     """
     import resource
 
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 if LISTENERS in os.environ:  # in the server itself, wherever else this is imported

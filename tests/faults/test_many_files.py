@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from eoscale_engine.memory.folder import ImageFolder
 from eoscale_engine.memory.images import Mappings, Memory
 from eoscale_engine.memory.store import MOST_KEPT
 from eoscale_engine.profile import Profile
+from eoscale_engine.workers import preloaded
 from tests.faults.jobs import descendants, write_image
 
 
@@ -40,6 +42,22 @@ def test_descriptors_stay_flat_over_many_files(tmp_path: Path) -> None:
     with EOContextManager(2) as context:
         before = run(0, 2 * MOST_KEPT)
         assert run(2 * MOST_KEPT, 5 * MOST_KEPT) <= before + 6
+
+
+@pytest.mark.parametrize("most", [resource.RLIM_INFINITY, 4096, 1 << 20])
+def test_more_files_may_be_open(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As macOS has it: no limit to what may be asked for, and an error for more than it has."""
+    given = []
+
+    def set_limits(_: int, limits: tuple[int, int]) -> None:
+        if not 0 <= limits[0] <= preloaded.MOST_FILES:
+            raise ValueError("current limit exceeds maximum limit")
+        given.append(limits)
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, most))
+    monkeypatch.setattr(resource, "setrlimit", set_limits)
+    preloaded._open_more_files()
+    assert given == [(min(most, 10240) if most > 0 else 10240, most)]
 
 
 def test_mappings_are_as_many_as_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
