@@ -9,7 +9,7 @@ import threading
 import time
 import types
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any, Optional
@@ -99,9 +99,17 @@ def _away_from_current_folder(root: str) -> Iterator[None]:
     if HAS_SAFE_PATH:
         yield
         return
-    before = os.getcwd()
+    before = current_folder()
     os.chdir(root)
     try:
         yield
     finally:
-        os.chdir(before)
+        with suppress(OSError):  # it is gone, or was not to be entered again
+            os.chdir(before)
+
+
+def current_folder() -> str:
+    """The current folder; empty where it was removed."""
+    with suppress(OSError):
+        return os.getcwd()
+    return ""

@@ -24,7 +24,7 @@ from eoscale_engine.errors import EngineError, InputError, TileError
 from eoscale_engine.tile_work.jobs import Job
 from eoscale_engine.tiling import Window
 from eoscale_engine.workers import Done
-from eoscale_engine.workers.forkserver import context, packed, start_process
+from eoscale_engine.workers.forkserver import context, current_folder, packed, start_process
 from eoscale_engine.workers.running import NEVER, RunningJob, Worker, death
 from eoscale_engine.workers.worker import serve, understood
 
@@ -203,7 +203,7 @@ class ProcessWorkers:
         if len(self._pool) > MOST_WORKERS:
             return None
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=serve, args=(theirs, _directory()), daemon=True)
+        process = self._context.Process(target=serve, args=(theirs, current_folder()), daemon=True)
         try:
             start_process(process)
         except (OSError, EOFError) as error:
@@ -303,12 +303,6 @@ class ProcessWorkers:
         limit = time.monotonic() + PATIENCE
         for worker in workers:
             self._join(worker, max(0.0, limit - time.monotonic()) if worker.job is None else 0)
-
-
-def _directory() -> str:
-    with suppress(OSError):  # it was removed
-        return os.getcwd()
-    return ""
 
 
 def default_workers() -> int:

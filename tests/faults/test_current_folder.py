@@ -77,6 +77,25 @@ def test_probe_engine_forkserver_and_workers(
     assert not (hostile.parent / "executed").exists()
 
 
+def test_a_current_folder_that_was_removed(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = (
+        f"import os, sys; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r})\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from eoscale_engine.workers import forkserver\n"
+        "from eoscale_engine.workers.processes import ProcessWorkers\n"
+        "forkserver.HAS_SAFE_PATH = False\n"
+        "workers = ProcessWorkers(1)\n"
+        "print(workers._start() is not None)\n"
+        "workers.close()\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.stdout == "True\n", run.stderr
+
+
 def test_a_probe_of_an_older_python(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(hostile)
     monkeypatch.setattr(interpreter, "safe_path", lambda *path: {"PYTHONPATH": ""})
