@@ -154,9 +154,9 @@ def write_raster(
     except OutputError as problem:
         raise OutputError(f"{target} could not be written: {problem}.") from None
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
         if held is not None:
-            held.close()
+            held.close()  # some systems do not remove a file that is open
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write(
