@@ -457,6 +457,7 @@ def test_weights_in_a_file(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [(b"", "it is empty"), (b"1 2 1\n1 2", "not of equal length"), (b"1 two 1", "is no number"),
+     (b"1 nan 1", "is no number"),
      (b"\xff\xfe\x00", "is no text"), (b" " * (4 << 20) + b"1 ", "larger than 4 MB"),
      (b"1 2\n3 4", "odd numbers")],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from eoscale_engine.errors import InputError
 from eoscale_engine.filters.neighbourhood.kernels import Rows
 
 _MOST_BYTES = 4 << 20
+_SEPARATORS = re.compile(r"[,;\s]+")
 
 
 def kernel_in_file(path: str) -> Rows:
@@ -39,12 +41,19 @@ def kernel_in_file(path: str) -> Rows:
     if len(lines) == 1:
         lines = [line for line in lines[0].split(";") if line.strip()]
     try:
-        rows = tuple(tuple(map(float, re.split(r"[,;\s]+", line.strip(" \t,;")))) for line in lines)
+        rows = tuple(tuple(map(_weight, _SEPARATORS.split(line.strip(" \t,;")))) for line in lines)
     except ValueError:
         raise _unsuitable(path, "something in it is no number") from None
     if not rows or len(set(map(len, rows))) != 1:
         raise _unsuitable(path, "its rows are not of equal length" if rows else "it is empty")
     return rows
+
+
+def _weight(text: str) -> float:
+    number = float(text)
+    if math.isnan(number):
+        raise ValueError
+    return number
 
 
 def _unsuitable(path: str, reason: str) -> InputError:
