@@ -150,6 +150,7 @@ def classes_left_out(
     alike = [
         output for output, style in zip_longest(outputs, styles[: len(outputs)]) if style is None
     ]
+    inputs = list(map(_made, inputs))  # what no result keeps is not missed
     lost = [
         name
         for name, field in (

@@ -18,6 +18,7 @@ from eoscale_engine import catalogue
 from eoscale_engine.attribute_tables import AttributeColumn, AttributeTable
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.declaration import ImageFilter
+from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
 from eoscale_engine.filters.neighbourhood.gaussian import Gaussian
 from eoscale_engine.filters.pixel.band_math import BandMath
 from eoscale_engine.filters.pixel.composite import TemporalComposite
@@ -289,6 +290,24 @@ def test_an_attribute_table_of_erdas(tmp_path: Path) -> None:
         warnings.simplefilter("error")
         context.write(context.open_raster(path), target)
     assert rows_of(gdal.Open(target), 1) == rows_of(gdal.Open(path), 1)
+
+
+def test_counts_of_pixels_alone_are_not_missed(tmp_path: Path) -> None:
+    """ERDAS keeps a histogram as an attribute table: of other pixels it says nothing."""
+    path = str(tmp_path / "counted.tif")
+    dataset = gdal.GetDriverByName("GTiff").Create(path, 9, 8)
+    table = gdal.RasterAttributeTable()
+    table.CreateColumn("Histogram", gdal.GFT_Real, gdal.GFU_PixelCount)
+    table.SetRowCount(256)
+    dataset.GetRasterBand(1).SetDefaultRAT(table)
+    dataset = None
+    with warnings.catch_warnings(), EOContextManager(inline=True) as context:
+        warnings.simplefilter("error")
+        image = context.describe(path)
+        assert context.profile(image).bands[0].attributes
+        for kind in (Gaussian(sigma=1.0), FocalStatistics(statistic="majority")):
+            (made,) = context.filter(kind, image)
+            assert not context.profile(made).bands[0].attributes
 
 
 def test_bands_of_an_envi_file_keep_their_wavelengths(tmp_path: Path) -> None:
