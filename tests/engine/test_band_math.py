@@ -438,6 +438,15 @@ def test_a_comparison_with_nodata_is_told_of(expression: str, doubts: int) -> No
     assert all("im1b1 equals -9999" in text and "valid(im1b1)" in text for text in told)
 
 
+def test_nodata_is_compared_as_the_value_that_it_stands_for() -> None:
+    # 0 is the pixel 1000, which is valid; nodata is -0.1
+    profile = Profile(3, 3, "uint16", (Band(nodata=0, scale=0.0001, offset=-0.1),))
+    for expression, raw, doubts in (
+        ("im1b1 == 0", False, 0), ("im1b1 == -0.1", False, 1), ("im1b1 == 0", True, 1),
+    ):  # fmt: skip
+        assert len(BandMath(expression, raw=raw).doubts({"INPUTS": [profile]})) == doubts
+
+
 def test_more_expressions_than_anyone_writes_are_refused() -> None:
     text = "\n".join(f"n{number} = im1b1 + {number}" for number in range(1000))
     assert len(compile_expressions(text).names) == 1000

@@ -11,7 +11,7 @@ import numpy as np
 
 from eoscale_engine.declaration import Blocks, ImageFilter, Input, Pixels, images, parameter
 from eoscale_engine.errors import InputError
-from eoscale_engine.filters.physical_values import physical_values
+from eoscale_engine.filters.physical_values import is_scaled, physical_values, scaled
 from eoscale_engine.filters.pixel.expression import close_match, compile_expressions
 from eoscale_engine.filters.pixel.expression_steps import Program, Step, evaluate
 from eoscale_engine.parameters import RAW
@@ -140,7 +140,11 @@ class BandMath(ImageFilter):
             leaves = {steps[operand].operation: steps[operand].data for operand in step.operands}
             if leaves.keys() == {"band", "constant"}:
                 (image, band), number = leaves["band"], leaves["constant"]
-                if number == profiles[image - 1].bands[max(0, band - 1)].nodata:
+                about = profiles[image - 1].bands[max(0, band - 1)]
+                nodata = about.nodata
+                if not self.raw and is_scaled(about) and nodata is not None:
+                    nodata = scaled(nodata, about)
+                if number == nodata:
                     name = f"im{image}b{band}" if band else f"im{image}"
                     told.append(
                         f"Band math: no valid pixel of {name} equals {number:g}, its nodata value. "
