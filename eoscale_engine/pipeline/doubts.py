@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import Any, Optional
+from typing import Any
 
 from eoscale_engine.declaration import Declaration
 from eoscale_engine.errors import InputError
@@ -41,9 +41,8 @@ def doubts_of(declaration: Declaration, roles: Mapping[str, Sequence[Named]]) ->
                 f"{declaration.label}: '{one.label}' and '{two.label}' are both band "
                 f"{numbers[one.name]}. Choose two different bands."
             )
-    named = {item.role: numbers[item.name] for item in bands}
     looked_at = [
-        (role, label, _pixels_of(source, named.get(role)))
+        (role, label, _pixels_of(source, declaration.named_bands(role)))
         for role in declaration.differing
         for label, source in roles.get(role, ())
     ]
@@ -83,10 +82,10 @@ def _doubts_of_place(declaration: Declaration, label: str, profile: Profile) -> 
         )
 
 
-def _pixels_of(source: Source, band: Optional[int]) -> Any:
-    """What two images, or a band of each, have in common only where they are one."""
+def _pixels_of(source: Source, named: Sequence[int]) -> Any:
+    """What two images, or bands of each, have in common only where they are one."""
     bands = source.bands or tuple(range(1, source.profile.count + 1))
-    chosen = bands if band is None else bands[band - 1 : band]
+    chosen = tuple(bands[number - 1] for number in named) or bands
     if isinstance(source, Image):
         return source.raw, chosen, source.window
     return os.path.realpath(source.path), chosen
