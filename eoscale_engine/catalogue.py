@@ -8,6 +8,7 @@ import pkgutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import GenericAlias
 from typing import Optional
 
 from eoscale_engine import filters, procedures, reductions
@@ -53,6 +54,8 @@ def _declared_in(module: str) -> Kinds:
     return {
         item.name: item
         for item in vars(importlib.import_module(module)).values()
-        if inspect.isclass(item) and issubclass(item, Declaration)
+        # before Python 3.11 an alias such as tuple[int, ...] passes for a class
+        if inspect.isclass(item) and not isinstance(item, GenericAlias)
+        and issubclass(item, Declaration)
         and item.__module__ == module and item.name and not inspect.isabstract(item)
     }  # fmt: skip
