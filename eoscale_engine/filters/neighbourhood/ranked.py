@@ -53,12 +53,11 @@ def window_median(
         return
     numbers = np.arange(size + 1)
     places = [np.maximum(numbers - 1, 0) // 2, numbers // 2]
-    if (
-        number is None
-        or size > MOST_HALVED
-        or _values_to_count(pixels, valid, window, places) is not None
-    ):
-        window_percentile(pixels, valid, window, number, out, 50)
+    values = _values_to_count(pixels, valid, window, places)
+    if number is None or size > MOST_HALVED or values is not None:
+        low, high = np.empty((2, *out.shape), pixels.dtype)
+        _order_statistics(values, pixels, valid, window, number, places, [low, high])
+        _interpolate(low, high, 0.5, out)
         return
     for piece, part in filled_pieces(pixels, valid, window):
         counts = number[piece.slices]
@@ -150,8 +149,21 @@ def order_statistics(
     results : sequence of arrays (rows, cols) of the core
         Where they are written to: anything where a window has no valid pixel.
     """
-    size = window.size
     values = _values_to_count(pixels, valid, window, places)
+    _order_statistics(values, pixels, valid, window, number, places, results)
+
+
+def _order_statistics(
+    values: Optional[np.ndarray],
+    pixels: np.ndarray,
+    valid: Optional[np.ndarray],
+    window: Neighbourhood,
+    number: Optional[np.ndarray],
+    places: Sequence[np.ndarray],
+    results: Sequence[np.ndarray],
+) -> None:
+    """The same where it is known whether there are few values."""
+    size = window.size
     if values is not None:
         wanted = [ranks[size if number is None else number] for ranks in places]
         _by_counting(values, pixels, valid, window, wanted, results)
