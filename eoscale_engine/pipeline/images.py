@@ -13,18 +13,12 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from eoscale_engine.errors import InputError, MemoryBudgetError
+from eoscale_engine.grids import grid_difference, grid_reaching
 from eoscale_engine.memory.images import Image, Mappings
 from eoscale_engine.pipeline.image_work import Result, copy_image, load_file, statistics_of
 from eoscale_engine.pipeline.runs import Runs
 from eoscale_engine.pipeline.views import view_of, with_georeference
-from eoscale_engine.profile import (
-    CRS,
-    Number,
-    Profile,
-    grid_difference,
-    grid_reaching,
-    profile_from,
-)
+from eoscale_engine.profile import CRS, Number, Profile, profile_from
 from eoscale_engine.raster_files.alignment import aligned
 from eoscale_engine.raster_files.gdal_profile import BandStatistics
 from eoscale_engine.raster_files.own_memory import check_path, in_own_memory

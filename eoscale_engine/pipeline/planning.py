@@ -9,8 +9,9 @@ from typing import Optional, TypeVar, Union
 
 from eoscale_engine.declaration import Declaration, ImageFilter
 from eoscale_engine.errors import GridError, InputError
+from eoscale_engine.grids import grid_difference
 from eoscale_engine.memory.images import Image
-from eoscale_engine.profile import Profile, can_hold, default_nodata, grid_difference
+from eoscale_engine.profile import Profile, can_hold, default_nodata
 from eoscale_engine.raster_files.reading import RasterFile
 from eoscale_engine.styles import Style
 from eoscale_engine.tile_work.block_reading import Inputs, Source

@@ -12,8 +12,9 @@ from eoscale_engine.context import EOContextManager, Observer, Resources
 from eoscale_engine.declaration import Declaration, ImageFilter, Procedure, Reduction
 from eoscale_engine.errors import InputError, OutputError
 from eoscale_engine.filters.pixel.copy import Copy
+from eoscale_engine.grids import window_of_extent
 from eoscale_engine.memory.images import Image
-from eoscale_engine.profile import CRS, window_of_extent
+from eoscale_engine.profile import CRS
 from eoscale_engine.raster_files.options import WriteOptions
 from eoscale_engine.raster_files.writing import check_target
 from eoscale_engine.reductions.summary import jsonable

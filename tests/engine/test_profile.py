@@ -11,6 +11,7 @@ import pytest
 from osgeo import osr
 
 from eoscale_engine.errors import InputError
+from eoscale_engine.grids import grid_difference, window_of_extent
 from eoscale_engine.profile import (
     CRS,
     Affine,
@@ -19,9 +20,7 @@ from eoscale_engine.profile import (
     Profile,
     can_hold,
     default_nodata,
-    grid_difference,
     profile_from,
-    window_of_extent,
 )
 
 
