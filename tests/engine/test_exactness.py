@@ -75,6 +75,9 @@ def cases(base: type[Declaration]) -> list[Any]:
     ]
 
 
+# the images are random and of two bands, which some examples find strange
+pytestmark = pytest.mark.filterwarnings("ignore::eoscale_engine.errors.InputWarning")
+
 FILTERS, REDUCTIONS, PROCEDURES = cases(ImageFilter), cases(Reduction), cases(Procedure)
 WITH_INPUTS = [case for case in FILTERS if case.values[0].inputs]
 WITH_MARGIN = [case for case in WITH_INPUTS if case.values[0].margin]
