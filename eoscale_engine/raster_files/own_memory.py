@@ -6,7 +6,8 @@ import re
 
 from eoscale_engine.errors import InputError
 
-_OWN = re.compile("/vsimem/|/vsistdin|MEM:::")
+_OWN = re.compile(r"(?<![\w.-])(?:/vsimem/|/vsistdin)|MEM:::")
+"""Also within other names, such as /vsizip//vsimem/a.zip; not a folder of that name on a disk."""
 
 
 def in_own_memory(name: str) -> bool:

@@ -11,6 +11,7 @@ from osgeo import gdal
 
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.errors import InputError, OutputError
+from eoscale_engine.raster_files.own_memory import in_own_memory
 from eoscale_engine.reductions.statistics import BandMoments
 from eoscale_engine.service.client import EngineClient, EngineOptions
 
@@ -27,6 +28,14 @@ def pixels() -> Iterator[np.ndarray]:
     image = None
     yield random
     gdal.Unlink(NAME)
+
+
+@pytest.mark.parametrize(
+    "name", [NAME, f"/vsizip/{NAME}.zip/a.tif", f"NETCDF:{NAME}:b", f"<S>{NAME}</S>", "MEM:::A=1"]
+)
+def test_names_in_memory(name: str) -> None:
+    assert in_own_memory(name)
+    assert not in_own_memory("/data/vsimem/a.tif")  # a folder on a disk
 
 
 @pytest.mark.parametrize("inline", [True, False])
