@@ -51,7 +51,12 @@ class MakePermanent:
         self._results = results
         self._view = iface.layerTreeView()
         self._signs: list[QgsLayerTreeViewIndicator] = []
-        self._running: dict[str, tuple[Any, ...]] = {}
+        self._running: list[tuple[Any, ...]] = []
+        # QGIS puts its signs on when all who heard of a change of the tree are done
+        self._later = QTimer()
+        self._later.setSingleShot(True)
+        self._later.timeout.connect(self._find_signs)
+        self._later.timeout.connect(self._show_action)
         self._tree = QgsProject.instance().layerTreeRoot()
         icon = QgsApplication.getThemeIcon("/mActionFileSave.svg")
         self._action = QAction(icon, "Make Permanent (EOScale)…", iface.mainWindow())
@@ -65,6 +70,7 @@ class MakePermanent:
 
     def unload(self) -> None:
         """Take the menu's entry and the signs' meaning back."""
+        self._later.stop()
         self._iface.removeCustomActionForLayerType(self._action)
         self._action.deleteLater()
         self._view.currentLayerChanged.disconnect(self._show_action)
@@ -88,9 +94,7 @@ class MakePermanent:
         return layer is not None and layer.source() in self._results
 
     def _tree_changed(self, *_: Any) -> None:
-        # QGIS puts its signs on when all who heard of the change are done
-        QTimer.singleShot(0, self._find_signs)
-        QTimer.singleShot(0, self._show_action)
+        self._later.start(0)
 
     def _find_signs(self) -> None:
         icon = QgsApplication.getThemeIcon("/mIndicatorMemory.svg")
@@ -139,13 +143,17 @@ class MakePermanent:
             self._iface.messageBar().pushCritical("EOScale", message)
             return
         task = QgsProcessingAlgRunnerTask(algorithm, parameters, context, feedback)
-        task.executed.connect(partial(self._written, layer.id(), path))
         # the task keeps no reference to what it works with
-        self._running[path] = (algorithm, context, feedback)
+        work = (algorithm, context, feedback)
+        self._running.append(work)
+        task.executed.connect(partial(self._written, layer.id(), path, work))
         QgsApplication.taskManager().addTask(task)
 
-    def _written(self, layer_id: str, path: str, successful: bool, _: Any) -> None:
-        *_, feedback = self._running.pop(path)
+    def _written(
+        self, layer_id: str, path: str, work: tuple[Any, ...], successful: bool, _: Any
+    ) -> None:
+        self._running.remove(work)
+        *_, feedback = work
         bar, layer = self._iface.messageBar(), QgsProject.instance().mapLayer(layer_id)
         if not successful:
             if not feedback.isCanceled():

@@ -54,6 +54,30 @@ def test_the_same_layer_on_a_file(window, layer, real, tmp_path):
     assert not os.path.lexists(temporary) and len(real.results) == 0
 
 
+def test_twice_to_the_same_file(window, layer, tmp_path):
+    permanent, iface = window
+    expected, target = read_pixels(layer.source()), str(tmp_path / "slope.tif")
+    for _ in range(2):
+        permanent.start(layer, target)
+    manager = QgsApplication.taskManager()
+    wait_for(lambda: manager.countActiveTasks() == 0)
+    settle()
+    assert layer.source() == target and permanent._running == []
+    np.testing.assert_array_equal(read_pixels(target), expected)
+
+
+def test_nothing_is_left_of_an_unloaded_window(real, layer):
+    iface = Iface()
+    permanent = MakePermanent(iface, real.results)
+    view = iface.layerTreeView()
+    sign = QgsLayerTreeViewIndicator(view)
+    sign.setIcon(QgsApplication.getThemeIcon("/mIndicatorMemory.svg"))
+    view.addIndicator(QgsProject.instance().layerTreeRoot().findLayer(layer), sign)
+    permanent.unload()
+    settle()  # what was to be done a moment later
+    assert sign.receivers(sign.clicked) == 0
+
+
 def test_what_cannot_be_written_is_said(window, layer, tmp_path):
     (permanent, iface), temporary = window, layer.source()
     permanent.start(layer, str(tmp_path / "none" / "slope.tif"))
