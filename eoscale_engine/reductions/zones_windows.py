@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat, starmap
 from typing import Any, ClassVar, NamedTuple, Optional, Union
 
 import numpy as np
@@ -14,7 +15,7 @@ from eoscale_engine.profile import Band, Profile
 from eoscale_engine.reductions.percentiles import between, place_of
 from eoscale_engine.reductions.statistics import Moments, physical
 from eoscale_engine.reductions.zones import INPUTS, Members, starts_of
-from eoscale_engine.reductions.zones_moments import band_moments, by_zone, valid_values
+from eoscale_engine.reductions.zones_moments import BandMoments, band_moments, by_zone, valid_values
 
 Value = Optional[Union[int, float]]
 
@@ -99,82 +100,109 @@ class WindowZones(Reduction):
     asked: Any = parameter(kind="data", help="Asked")
     windows: Any = parameter(kind="data", help="Numbers of the zones of each window, ascending")
 
-    def map(self, blocks: Blocks) -> dict[int, Zone]:
+    def map(self, blocks: Blocks) -> list[_Part]:
         """The zones of one window."""
         every = np.array(self.windows[blocks.core], np.int64)
-        found: dict[int, Zone] = {}
+        found: list[_Part] = []
         for start in range(0, every.size, MOST_AT_ONCE):
             numbers = every[start : start + MOST_AT_ONCE]
-            for members in self.zones.members(blocks, numbers):
-                found.update(self._zones(blocks, numbers, by_zone(members)))
+            parts = self.zones.members(blocks, numbers)
+            found.extend(self._zones(blocks, numbers, by_zone(one)) for one in parts)
         return found
 
-    def _zones(
-        self, blocks: Blocks, numbers: np.ndarray, members: Members
-    ) -> Iterator[tuple[int, Zone]]:
+    def _zones(self, blocks: Blocks, numbers: np.ndarray, members: Members) -> _Part:
         """All of these pixels, sorted by zone, together: calls for each zone would take longer."""
         starts = starts_of(members.zones)
-        zones = members.zones[starts].tolist()
-        pixels = np.diff(starts, append=members.zones.size).tolist()
-        areas = [0.0] * len(zones)
-        if self.zones.row_areas is not None and zones:
+        zones = members.zones[starts]
+        pixels = np.diff(starts, append=members.zones.size)
+        areas = np.zeros(zones.size)
+        if self.zones.row_areas is not None and zones.size:
             rows = members.places // blocks.core.cols + blocks.core.row
-            areas = np.add.reduceat(self.zones.row_areas[rows], starts).tolist()
+            areas = np.add.reduceat(self.zones.row_areas[rows], starts)
         bands = [
-            zone_bands(*valid_values(blocks[0], band, members), self.asked, properties)
+            _band_part(*valid_values(blocks[0], band, members), self.asked, properties)
             for band, properties in enumerate(blocks[0].profile.bands)
         ]
-        for zone, count, area in zip(zones, pixels, areas):
+        return _Part(zones, numbers[zones], pixels, areas, bands)
+
+    def merge(self, first: list[_Part], second: list[_Part]) -> list[_Part]:
+        """The zones of both windows."""
+        first.extend(second)
+        return first
+
+    def finish(self, merged: list[_Part], inputs: Sequence[Profile]) -> dict[int, Zone]:
+        """A record for each zone."""
+        return {number: zone for part in merged for number, zone in part.each()}
+
+
+class _BandPart(NamedTuple):
+    """Statistics of one band; percentiles and modes by row of the moments, or empty."""
+
+    moments: BandMoments
+    percentiles: Sequence[tuple[float, ...]]
+    modes: Sequence[tuple[Value, ...]]
+
+    def by_zone(self) -> dict[int, ZoneBand]:
+        """By the zone's place among those asked for."""
+        zones, nothing = self.moments.zones.tolist(), repeat(())
+        rows = zip(self.moments.each(), self.percentiles or nothing, self.modes or nothing)
+        return dict(zip(zones, starmap(ZoneBand, rows)))
+
+
+class _Part(NamedTuple):
+    """Zones of a window, as columns: between processes, records take longer than their values."""
+
+    zones: np.ndarray
+    numbers: np.ndarray
+    pixels: np.ndarray
+    areas: np.ndarray
+    bands: Sequence[_BandPart]
+
+    def each(self) -> Iterator[tuple[int, Zone]]:
+        """Each zone, by its number."""
+        bands = [band.by_zone() for band in self.bands]
+        for zone, number, count, area in zip(*(column.tolist() for column in self[:4])):
             listed = [found.get(zone, ZoneBand()) for found in bands]
             invalid = [count - one.moments.valid for one in listed]
             complete = tuple(
                 one._replace(moments=one.moments._replace(invalid=rest)) if rest else one
                 for one, rest in zip(listed, invalid)
             )
-            yield int(numbers[zone]), Zone(count, area, complete)
-
-    def merge(self, first: dict[int, Zone], second: dict[int, Zone]) -> dict[int, Zone]:
-        """The zones of both windows."""
-        first.update(second)
-        return first
-
-    def finish(self, merged: dict[int, Zone], inputs: Sequence[Profile]) -> dict[int, Zone]:
-        """As they are."""
-        return merged
+            yield number, Zone(count, area, complete)
 
 
-def zone_bands(
-    zones: np.ndarray, values: np.ndarray, asked: Asked, band: Band
-) -> dict[int, ZoneBand]:
-    """The statistics of one band by zone, of valid pixels that are sorted by zone."""
+def _band_part(zones: np.ndarray, values: np.ndarray, asked: Asked, band: Band) -> _BandPart:
+    """The statistics of one band, of valid pixels that are sorted by zone."""
     # the sum of very large floats may overflow to infinity, as it says
     with np.errstate(over="ignore", invalid="ignore"):
         found = band_moments(zones, values)
-    moments = list(found.each())
     if not (asked.percentiles or asked.values):
-        return dict(zip(found.zones.tolist(), map(ZoneBand, moments)))
+        return _BandPart(found, (), ())
     # faster than a lexsort: of 16 bits a stable sort is a radix sort
     order = np.argsort(values)
     values = values[order[np.argsort(zones[order], kind="stable")]]
-    ends = np.cumsum(found.valid).tolist()
-    return {
-        zone: _with_ranks(values[end - one.valid : end], one, asked, band)
-        for zone, one, end in zip(found.zones.tolist(), moments, ends)
-    }
+    each = np.split(values, np.cumsum(found.valid)[:-1]) if values.size else []
+    return _BandPart(
+        found,
+        [_percentiles(one, asked, band) for one in each],
+        [_modes(one, asked, band) for one in each] if asked.values else (),
+    )
 
 
-def _with_ranks(values: np.ndarray, found: Moments, asked: Asked, band: Band) -> ZoneBand:
-    """One zone's percentiles and most frequent values too, from its values in ascending order."""
+def _percentiles(values: np.ndarray, asked: Asked, band: Band) -> tuple[float, ...]:
+    """One zone's percentiles, from its values in ascending order."""
     percentiles = []
     for share in asked.percentiles:
         low, part = asked.place(share, values.size, band)
         above = values[low + 1].item() if part else None
         percentiles.append(asked.percentile(values[low].item(), above, part, band))
-    modes: tuple[Value, ...] = ()
-    if asked.values:
-        starts = starts_of(values)
-        modes = asked.modes(values[starts], np.diff(starts, append=values.size), band)
-    return ZoneBand(found, tuple(percentiles), modes)
+    return tuple(percentiles)
+
+
+def _modes(values: np.ndarray, asked: Asked, band: Band) -> tuple[Value, ...]:
+    """One zone's most and least frequent value, from its values in ascending order."""
+    starts = starts_of(values)
+    return asked.modes(values[starts], np.diff(starts, append=values.size), band)
 
 
 def moment_values(found: Moments, band: Band, raw: bool) -> tuple[Value, ...]:
