@@ -49,22 +49,23 @@ MOST_PERCENTILES = 101
 
 @dataclass(frozen=True)
 class ZonalStatistics(Procedure):
-    """Find the statistics of an image's pixels in each polygon, or in each class of a zone image.
+    """Find the statistics of an image's pixels in each polygon or point, or class of a zone image.
 
-    Zones are the polygons of a layer, each by itself, also where they overlap; or the values of
-    one band of a zone image of whole numbers, as stored, of which nodata is no zone. A pixel lies
-    in a polygon if its centre does, or, with ``all_touched``, if the polygon touches it at all.
+    Zones are the polygons or points of a layer, each by itself, also where they overlap; or the
+    values of one band of a zone image of whole numbers, as stored, of which nodata is no zone. A
+    pixel lies in a polygon if its centre does, or, if touched pixels are asked for (ALL_TOUCHED),
+    if the polygon touches it at all.
     A point is the pixel that holds it, whose values it gets as minimum, mean and maximum; several
     points of one feature are its pixels, each once.
     Lines have no area and are no zones: make polygons of them with Buffer.
 
-    A polygon without the centre of a pixel has no values; a note tells how many there are. With
-    ``weighted`` each pixel that a polygon touches counts by the share w of it that the polygon
-    covers, of all polygons: ``count = sum(w)``, ``sum = sum(w x)``, ``mean = sum / count``,
-    ``variance = sum(w (x - mean)^2) / count``; minimum and maximum are of all touched pixels, and
-    there are no percentiles, majority, minority and variety. QGIS's own zonal statistics do so for
-    polygons with at most one centre, and find the same count, sum, mean, minimum and maximum of
-    them.
+    A polygon without the centre of a pixel has no values; a note tells how many there are.
+    Weighted by covered area (WEIGHTED), each pixel that a polygon touches counts by the share w of
+    it that the polygon covers, of all polygons: ``count = sum(w)``, ``sum = sum(w x)``,
+    ``mean = sum / count``, ``variance = sum(w (x - mean)^2) / count``; minimum and maximum are of
+    all touched pixels, and there are no percentiles, majority, minority and variety. QGIS's own
+    zonal statistics do so for polygons with at most one centre, and find the same count, sum, mean,
+    minimum and maximum of them.
 
     With the n valid pixels x of a band in a zone: ``mean = sum(x) / n``, ``variance = sum((x -
     mean)^2) / n`` of the population, ``std_dev = sqrt(variance)``, ``range = maximum - minimum``.
