@@ -15,9 +15,7 @@ from importlib.machinery import SourceFileLoader
 from typing import Any, Optional
 
 from eoscale_engine.errors import InputError
-
-State = tuple[int, int]
-"""Time of change in nanoseconds, size in bytes."""
+from eoscale_engine.raster_files.signature import FileState, file_state
 
 
 class _SourceLoader(SourceFileLoader):
@@ -33,7 +31,7 @@ class _Folder:
     def __init__(self, path: str) -> None:
         self.path = path
         self.loaded: dict[str, Any] = {}
-        self.states: dict[str, Optional[State]] = {}
+        self.states: dict[str, Optional[FileState]] = {}
         # what is imported already is the program's own, even where it lies in this folder
         self._others = {name.partition(".")[0] for name in sys.modules}
         self._on_path = path in sys.path
@@ -95,11 +93,13 @@ class _Folder:
                 if file and file not in self.states:
                     self.states[file] = self._imported(file)
 
-    def _imported(self, file: str) -> Optional[State]:
+    def _imported(self, file: str) -> Optional[FileState]:
         """The state in which a file was imported; None where that cannot be known any more."""
-        state = file_state(file)
-        changed_since = state is not None and self._asked < state[0] <= time.time_ns()
-        return None if changed_since else state
+        state, now = file_state(file), time.time_ns()
+        if state is None:
+            return None
+        _, _, modified, _, changed = state
+        return None if any(self._asked < when <= now for when in (modified, changed)) else state
 
     @staticmethod
     def _drop(names: Any) -> None:
@@ -110,15 +110,6 @@ class _Folder:
 _LOCK = threading.RLock()
 _folders: dict[str, _Folder] = {}
 _in_use: list[_Folder] = []
-
-
-def file_state(file: str) -> Optional[State]:
-    """Equal while a file did not change; None where there is none."""
-    try:
-        found = os.stat(file)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
 
 
 def load_module(file: str) -> Any:
@@ -156,7 +147,7 @@ def _entered(path: str) -> _Folder:
     return _in_use[0]
 
 
-def _loaded(file: str, path: str, state: State, folder: _Folder) -> Any:
+def _loaded(file: str, path: str, state: FileState, folder: _Folder) -> Any:
     name = "eoscale_user_" + hashlib.sha256(f"{path}:{state}".encode()).hexdigest()[:16]
     loader = _SourceLoader(name, path)
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
