@@ -369,6 +369,8 @@ ERRORS = [
     ("1e999", "not a finite number"),
     ("9" * 400, "too large"),
     ("9" * 5000, "more than 4000"),
+    ("im1b1 + " + "a" * 3900, "unknown name 'aaaa"),
+    ("a" * 3900 + "(im1b1)", "no function 'aaaa"),
     ("+".join(["im1b1"] * 400), "levels of nesting"),
     ("-" * 3900 + "1", "expression 1"),
     ("(" * 1900 + "1" + ")" * 1900, "expression 1"),

@@ -123,8 +123,7 @@ class _Parser:
             encoded = self.text[self.start :].encode()[: getattr(place, "col_offset", 0)]
             place = len(encoded.decode(errors="ignore"))
         at = f"at character {self.start + place + 1}"
-        shown = self.text if len(self.text) <= 80 else self.text[:77] + "..."
-        return f"Band math, expression {self.number} '{shown}', {at}"
+        return f"Band math, expression {self.number} '{shortened(self.text)}', {at}"
 
     def visit(self, node: ast.expr, depth: int) -> Value:
         """The value of one node of the syntax tree."""
@@ -169,7 +168,7 @@ class _Parser:
         guess = close_match(name, ["im1b1", *others])
         raise self.problem(
             node,
-            f"unknown name '{name}'.{guess} Bands are named im1b1 (band 1 of image 1), im1b2, "
+            f"unknown name '{shortened(name)}'.{guess} Bands are named im1b1 (band 1 of image 1), im1b2, "
             f"im2b1; other names are {', '.join(others)}.",
         )
 
@@ -223,7 +222,8 @@ class _Parser:
         if name not in FUNCTIONS:
             guess = close_match(name, FUNCTIONS)
             raise self.problem(
-                node, f"no function '{name}'.{guess} The functions are {', '.join(FUNCTIONS)}."
+                node,
+                f"no function '{shortened(name)}'.{guess} The functions are {', '.join(FUNCTIONS)}.",
             )
         function = FUNCTIONS[name]
         if node.keywords or any(isinstance(value, ast.Starred) for value in node.args):
@@ -236,6 +236,11 @@ class _Parser:
         if isinstance(function.make, str):
             return self.builder.call(function.make, *values)
         return function.make(self.builder, values)
+
+
+def shortened(text: str) -> str:
+    """A text as messages repeat it."""
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def close_match(name: str, names: Iterable[str]) -> str:
