@@ -142,6 +142,8 @@ def parse_parameters(text: str, owner: str) -> dict[str, Any]:
         values = json.loads(text or "{}")
     except ValueError as error:
         raise InputError(f"{owner}: the parameters are not JSON: {error}.") from None
+    except RecursionError:
+        raise InputError(f"{owner}: the parameters are nested too deeply.") from None
     if not isinstance(values, dict):
         raise InputError(f'{owner}: the parameters must be a JSON object such as {{"size": 3}}.')
     return values

@@ -11,6 +11,10 @@ from numbers import Integral
 from typing import Any, Optional, Union, get_args, get_origin, get_type_hints
 
 from eoscale_engine.errors import InputError
+from eoscale_engine.raster_files.completeness import check_kind
+
+MOST_BYTES = 100_000_000
+"""Of a file that a parameter names; the components of 1000 bands take half of it."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,10 @@ class Parameter:
         except (KeyError, TypeError, ValueError, OverflowError):
             form = f" Write {_FORMS[self.kind]}." if self.kind in _FORMS else ""
             raise InputError(f"{owner}: '{self.label}' cannot be {value!r}.{form}") from None
+        except RecursionError:
+            raise InputError(f"{owner}: '{self.label}' is nested too deeply.") from None
+        if self.kind == "file":
+            check_kind(f"{owner}: '{value}'", value, MOST_BYTES)
         if self.choices and value not in self.choices:
             raise InputError(
                 f"{owner}: '{self.label}' cannot be '{value}'. Use one of: "

@@ -13,7 +13,6 @@ from eoscale_engine.declaration import Table
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.multivariate.projection import LinearProjection
 from eoscale_engine.profile import Band, Profile
-from eoscale_engine.raster_files.completeness import check_kind
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,6 @@ def basis_in_file(path: str) -> Basis:
     InputError
         Where the file cannot be read or holds something else.
     """
-    check_kind(f"'{path}'", path)
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)

@@ -6,6 +6,7 @@ early; these do not: ENVI, PCRaster, PCIDSK, classic netCDF, and SQLite (MBTiles
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import struct
@@ -22,14 +23,19 @@ _HEADS = (1 << 10, 1 << 16, 1 << 26)
 """Bytes of a file's beginning that are read, the more the longer its header."""
 
 
-def check_kind(name: str, path: str) -> None:
-    """Refuse, with an InputError, a pipe or a device: reading it might never end."""
+def check_kind(name: str, path: str, most: float = math.inf) -> None:
+    """Refuse, with an InputError, a pipe, a device, or more bytes: reading might never end."""
     try:
-        mode = os.stat(path).st_mode
+        found = os.stat(path)
     except (OSError, ValueError):
         return
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
         raise InputError(f"{name} is a device or a pipe, not a file. Choose a file.")
+    if found.st_size > most:
+        raise InputError(
+            f"{name} has {found.st_size / 1e6:.0f} MB, more than the {most / 1e6:.0f} MB that a "
+            "file of numbers or code may have. Choose another file."
+        )
 
 
 def check_whole(name: str, dataset: gdal.Dataset, files: Iterable[str]) -> None:

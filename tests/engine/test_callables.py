@@ -27,6 +27,7 @@ from eoscale_engine.callables import (
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.errors import InputError, TileError
 from eoscale_engine.executors import n_images_to_m_images_filter, n_images_to_m_scalars
+from eoscale_engine.filters.pixel.python_filter import PythonFilter
 from eoscale_engine.user_modules import load_module
 
 ROOT = Path(__file__).parents[2]
@@ -308,6 +309,11 @@ def test_a_changed_file_is_imported_anew(tmp_path: Path, monkeypatch: pytest.Mon
     write(tmp_path / "mine.py", "def f():\n    return 2\n")
     os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns + 1000))
     assert load_module(file).f() == 2
+    # nor does it help to set the time back
+    state = os.stat(file)
+    write(tmp_path / "mine.py", "def f():\n    return 3\n")
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert load_module(file).f() == 3 or sys.platform == "win32"
     assert [item.name for item in tmp_path.iterdir()] == ["mine.py"]
 
 
@@ -358,6 +364,13 @@ def test_parameters_are_a_json_object() -> None:
     for text in ("{a: 1}", "[1]", "3"):
         with pytest.raises(InputError, match=r"X: the parameters .*JSON"):
             parse_parameters(text, "X")
+    with pytest.raises(InputError, match="X: the parameters are nested too deeply"):
+        parse_parameters("[" * 100_000, "X")
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(InputError, match="'Parameters' is nested too deeply"):
+        PythonFilter("f.py", "f", deep)  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------- wrong returns

@@ -18,10 +18,14 @@ from osgeo import gdal, osr
 
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.errors import EngineError, InputError, InputWarning
+from eoscale_engine.filters.neighbourhood.convolution import Convolution
+from eoscale_engine.filters.pixel.python_filter import PythonFilter
 from eoscale_engine.procedures.component_bases import basis_in_file
+from eoscale_engine.procedures.inverse_components import InversePrincipalComponents
 from eoscale_engine.raster_files.completeness import _stated_size
 from eoscale_engine.raster_files.reading import Datasets, open_raster_file
 from eoscale_engine.raster_files.signature import file_signature
+from eoscale_engine.reductions.python_reduction import PythonReduction
 from eoscale_engine.reductions.statistics import BandMoments
 from eoscale_engine.tiling import Window
 
@@ -247,9 +251,27 @@ def test_numbers_of_components_that_make_no_sense(text: str, tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
-def test_numbers_of_components_are_read_from_a_file_only() -> None:
-    with pytest.raises(InputError, match="is a device or a pipe"):
-        basis_in_file("/dev/zero")
+@pytest.mark.parametrize(
+    ("kind", "others"),
+    [
+        (InversePrincipalComponents, {}),
+        (Convolution, {"kernel": "given"}),
+        (PythonFilter, {"function": "f"}),
+        (PythonReduction, {"function": "f", "merge_function": "g"}),
+    ],
+)
+def test_files_of_parameters_are_bounded(kind: Any, others: Any, tmp_path: Path) -> None:
+    pipe, large = str(tmp_path / "pipe"), str(tmp_path / "large")
+    os.mkfifo(pipe)
+    with open(large, "w") as file:
+        file.truncate(10**9)
+    for path, problem in {
+        "/dev/zero": "is a device or a pipe",
+        pipe: "is a device or a pipe",
+        large: "has 1000 MB, more than the 100 MB",
+    }.items():
+        with pytest.raises(InputError, match=problem):
+            kind(file=path, **others)
 
 
 def test_long_messages_are_cut() -> None:

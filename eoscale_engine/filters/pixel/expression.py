@@ -168,8 +168,8 @@ class _Parser:
         guess = close_match(name, ["im1b1", *others])
         raise self.problem(
             node,
-            f"unknown name '{shortened(name)}'.{guess} Bands are named im1b1 (band 1 of image 1), im1b2, "
-            f"im2b1; other names are {', '.join(others)}.",
+            f"unknown name '{shortened(name)}'.{guess} Bands are named im1b1 (band 1 of image 1), "
+            f"im1b2, im2b1; other names are {', '.join(others)}.",
         )
 
     def _visit_binop(self, node: ast.BinOp, depth: int) -> Value:
@@ -223,7 +223,8 @@ class _Parser:
             guess = close_match(name, FUNCTIONS)
             raise self.problem(
                 node,
-                f"no function '{shortened(name)}'.{guess} The functions are {', '.join(FUNCTIONS)}.",
+                f"no function '{shortened(name)}'.{guess} "
+                f"The functions are {', '.join(FUNCTIONS)}.",
             )
         function = FUNCTIONS[name]
         if node.keywords or any(isinstance(value, ast.Starred) for value in node.args):
