@@ -44,3 +44,15 @@ class Cancelled(EngineError):
 
 class InputWarning(UserWarning):
     """An input may make the result meaningless; the message says why, and what to do."""
+
+
+def described(error: BaseException) -> str:
+    """An error that nobody foresaw, in words: its kind, and what it says."""
+    while isinstance(error, SystemError) and error.__cause__ is not None:
+        error = error.__cause__  # it only says that there is one
+    if isinstance(error, RecursionError):
+        return "functions call each other without end (RecursionError)"
+    if isinstance(error, MemoryError):
+        return "memory ran out (MemoryError)"
+    kind, text = type(error).__name__, str(error)
+    return f"{kind}: {text}" if text else kind

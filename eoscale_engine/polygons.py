@@ -11,7 +11,9 @@ from typing import Any, NamedTuple, Union
 import numpy as np
 from osgeo import gdal, ogr
 
+from eoscale_engine.errors import InputError
 from eoscale_engine.polygon_pixels import Edges, centres_inside, covered, ranges
+from eoscale_engine.raster_files.gdal_calls import call_gdal, reason
 from eoscale_engine.tiling import Window
 
 Numbers = Union[Sequence[int], np.ndarray]
@@ -157,12 +159,12 @@ class Polygons:
         feature = ogr.Feature(layer.GetLayerDefn())
         feature.SetGeometryDirectly(ogr.CreateGeometryFromWkb(self._shape(number)))
         layer.CreateFeature(feature)
-        # no CRS on either side: these are pixels
-        gdal.PushErrorHandler("CPLQuietErrorHandler")
-        try:
-            gdal.RasterizeLayer(image, [1], layer, burn_values=[1], options=["ALL_TOUCHED=TRUE"])
-        finally:
-            gdal.PopErrorHandler()
+        # no CRS on either side, of which GDAL warns: these are pixels
+        done, errors = call_gdal(
+            gdal.RasterizeLayer, image, [1], layer, burn_values=[1], options=["ALL_TOUCHED=TRUE"]
+        )
+        if done != 0 or errors:
+            raise InputError(f"The polygon {self.ids[number]} cannot be drawn: {reason(errors)}.")
         burnt: np.ndarray = image.ReadAsArray()
         return burnt.view(bool)
 

@@ -19,7 +19,7 @@ from eoscale_engine.callable_work import (
 )
 from eoscale_engine.callables import FunctionReference, check_function, parse_parameters
 from eoscale_engine.declaration import Blocks, Chart, Reduction, Summary, Table, images, parameter
-from eoscale_engine.errors import EngineError, InputError, TileError
+from eoscale_engine.errors import EngineError, InputError, TileError, described
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.summary import jsonable
 
@@ -155,7 +155,7 @@ class PythonReduction(Reduction):
             where = "" if tile is None else f" on {tile_text(tile)}"
             raise TileError(
                 f"{self.label}: the {role} function '{name}' failed{where}: "
-                f"{type(error).__name__}: {error} ({place_in(self.file, error)})"
+                f"{described(error)} ({place_in(self.file, error)})"
             ) from error
 
     # ---- what is told of the values

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import IO, Any
 
 from eoscale_engine.context import Observer, Resources
-from eoscale_engine.errors import EngineError
+from eoscale_engine.errors import EngineError, described
 from eoscale_engine.memory.folder import ImageFolder
 from eoscale_engine.memory.images import Image, Memory
 from eoscale_engine.memory.store import ImageStore
@@ -126,7 +126,8 @@ class Host:
         except Exception as error:  # noqa: BLE001
             # a fault of the engine itself: the log has where, the user gets what
             traceback.print_exc()
-            answer = {"id": identity, "error": ["EngineError", f"{type(error).__name__}: {error}"]}
+            said = f"A fault of EOScale itself ({described(error)}). Its log says where."
+            answer = {"id": identity, "error": ["EngineError", said]}
         with self._lock:
             self._running.pop(identity, None)
             self._cancelled.discard(identity)

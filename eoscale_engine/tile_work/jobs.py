@@ -14,7 +14,7 @@ from typing import Any, Optional, Protocol
 import numpy as np
 
 from eoscale_engine.declaration import Declaration, ImageFilter, Partial, Reduction
-from eoscale_engine.errors import EngineError, TileError
+from eoscale_engine.errors import EngineError, TileError, described
 from eoscale_engine.memory.images import Image
 from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Profile
@@ -286,9 +286,7 @@ def failure(job: Any, window: Window, error: BaseException) -> EngineError:
     if isinstance(error, EngineError):
         return error
     what = name_of(job.declaration) if hasattr(job, "declaration") else "Reading"
-    return TileError(
-        f"{what} failed on {tile_text(window)}: {type(error).__name__}: {error}{_line(error)}"
-    )
+    return TileError(f"{what} failed on {tile_text(window)}: {described(error)}{_line(error)}")
 
 
 def _line(error: BaseException) -> str:

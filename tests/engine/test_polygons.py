@@ -312,3 +312,13 @@ def test_identifiers_come_from_a_field(context: EOContextManager, key: str, tmp_
     del feature, layer, source
     made = context.open_polygons(str(tmp_path / "zones.gpkg"), id_field="zone")
     assert context.polygons(made, key).ids == (2**40, 5)
+
+
+def test_a_polygon_that_gdal_does_not_draw_is_told(
+    context: EOContextManager, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "p.geojson", GEOMETRIES[:1])
+    found = context.polygons(context.open_polygons(path), key, all_touched=True)
+    monkeypatch.setattr(gdal, "RasterizeLayer", lambda *_, **__: gdal.CE_Failure)
+    with pytest.raises(InputError, match="polygon 10 cannot be drawn"):
+        found.inside(Window(0, 0, ROWS, COLS))
