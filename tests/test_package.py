@@ -51,7 +51,7 @@ def test_the_zip_holds_plugin_engine_metadata_licence_and_icons(tmp_path: Path) 
     assert {name.split("/")[0] for name in inside} == {"eoscale_qgis"}
     for name in (
         "__init__.py", "metadata.txt", "LICENSE", "icons/provider.svg", "help/algorithms.html",
-        "engine/eoscale_engine/declaration.py",
+        "engine/eoscale_engine/declaration/__init__.py",
         "engine/eoscale_engine/service/interpreter.py",
     ):  # fmt: skip
         assert f"eoscale_qgis/{name}" in inside

@@ -1,0 +1,47 @@
+"""What is computed: image filters, reductions and procedures, each declared once.
+
+A declaration is a frozen dataclass. Its fields are its parameters (see :func:`parameter`), its
+``inputs`` say which images it takes, and its docstring is its help. Everything else (tiling,
+shared memory, workers, nodata, progress, the Processing algorithm, the reference page, the tests
+of exactness) is derived from it.
+"""
+
+from __future__ import annotations
+
+from eoscale_engine.declaration.base import Declaration
+from eoscale_engine.declaration.blocks import Block, Blocks, Pixels
+from eoscale_engine.declaration.inputs import Input, Output, image, images, polygons
+from eoscale_engine.declaration.kinds import (
+    Engine,
+    ImageFilter,
+    Partial,
+    Procedure,
+    Reduction,
+    Within,
+)
+from eoscale_engine.declaration.results import Chart, HeatMap, Summary, Table
+from eoscale_engine.parameters import Parameter, parameter
+
+__all__ = [
+    "Block",
+    "Blocks",
+    "Chart",
+    "Declaration",
+    "Engine",
+    "HeatMap",
+    "ImageFilter",
+    "Input",
+    "Output",
+    "Parameter",
+    "Partial",
+    "Pixels",
+    "Procedure",
+    "Reduction",
+    "Summary",
+    "Table",
+    "Within",
+    "image",
+    "images",
+    "parameter",
+    "polygons",
+]

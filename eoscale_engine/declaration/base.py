@@ -1,0 +1,137 @@
+"""What the three kinds of declarations share."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, SupportsIndex
+
+import numpy as np
+
+from eoscale_engine.callables import rebuilt, reference_to
+from eoscale_engine.declaration.inputs import Input, image
+from eoscale_engine.errors import InputError
+from eoscale_engine.parameters import Parameter, parameters_of
+from eoscale_engine.profile import Profile
+
+
+class Declaration(ABC):
+    """What all three kinds share: identity, parameters, inputs, checks."""
+
+    name: ClassVar[str] = ""
+    """Identifier in lowercase ASCII; models and scripts store it, so it never changes."""
+    label: ClassVar[str] = ""
+    group: ClassVar[str] = ""
+    tags: ClassVar[tuple[str, ...]] = ()
+    icon: ClassVar[str] = ""
+    """Name of an icon file of the plugin, without ending; empty for the group's."""
+    inputs: ClassVar[tuple[Input, ...]] = (image(),)
+    one_of: ClassVar[tuple[str, ...]] = ()
+    """Optional roles of which exactly one must be given."""
+    runs_user_code: ClassVar[bool] = False
+    """Whether a user's Python runs in it: never inside QGIS's own process."""
+    dtype_kinds: ClassVar[str] = "iuf"
+    """NumPy's kinds of data types that the inputs may have: integers, floats, ``c`` complex."""
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
+    """Parameters that the tests of exactness run it with, on small images of two bands."""
+    picture: ClassVar[Mapping[str, Any]] = {}
+    """Parameters that its picture in the reference is made with, where the defaults show little."""
+    sample: ClassVar[str] = ""
+    """The sample image that suits it: optical, elevation, sar or classes; empty: by its group."""
+    table_geometry: ClassVar[str] = ""
+    """What the rows of the first table are on a map: ``points``, whose columns ``x`` and ``y`` are
+    in the CRS of the first image, or ``polygons``: where polygons were given, the column ``zone``
+    holds their features' identifiers, and their geometry and attributes come before the values."""
+
+    @classmethod
+    def parameters(cls) -> tuple[Parameter, ...]:
+        """The declaration's parameters, in order; none of a class without fields."""
+        return parameters_of(cls)
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first paragraph of the help, on one line."""
+        return " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
+
+    @property
+    def title(self) -> str:
+        """What its results are called, where the label says too little of them."""
+        return self.label
+
+    def __post_init__(self) -> None:
+        for item in self.parameters():
+            value = item.checked(getattr(self, item.name), self.label or type(self).__name__)
+            object.__setattr__(self, item.name, value)
+        self.validate()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        # workers have another `__main__`: a class of the user's script is found in its file
+        if type(self).__module__ != "__main__":
+            return super().__reduce_ex__(protocol)
+        reference = reference_to(type(self))
+        if isinstance(reference, str):
+            name = type(self).__name__
+            raise TypeError(f"{name} cannot be sent to another process: {reference}.")
+        return rebuilt, (reference, vars(self))
+
+    def validate(self) -> None:
+        """Refuse, with an :class:`InputError`, parameters that do not go together."""
+
+    @classmethod
+    def check_roles(cls, given: Sequence[str]) -> None:
+        """Refuse, with an :class:`InputError`, none or several of the roles of ``one_of``."""
+        found = [role for role in cls.one_of if role in given]
+        if cls.one_of and len(found) != 1:
+            labels = {item.role: f"{item.label} ({item.role})" for item in cls.inputs}
+            which = " or ".join(labels[role] for role in cls.one_of)
+            raise InputError(
+                f"{cls.label} needs either {which}"
+                + (", but not both." if found else ": give one of them.")
+            )
+
+    def doubts(self, inputs: Mapping[str, Sequence[Profile]]) -> Sequence[str]:
+        """What may make the result meaningless: each a sentence with its remedy, told once."""
+        return ()
+
+    def remarks(self, inputs: Mapping[str, Sequence[Profile]]) -> Sequence[str]:
+        """How inputs are taken that can be taken otherwise: sentences for the log, told once."""
+        return ()
+
+    def named_bands(self, role: str) -> tuple[int, ...]:
+        """The numbers of bands that parameters name in the image of a role."""
+        bands = [i for i in self.parameters() if i.kind == "band" and i.role == role]
+        numbers = (getattr(self, item.name) for item in bands)
+        return tuple(number for number in numbers if number is not None)
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """Roles whose images (their chosen bands) must be different ones to say anything."""
+        return ()
+
+    @property
+    def places(self) -> str:
+        """What the map under the pixels is to it.
+
+        ``cells``, whose size its values depend on; ``coordinates`` of pixels or polygons, without
+        which it has no result; ``areas``, which stay empty where they are unknown; or nothing.
+        """
+        return ""
+
+    def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
+        """Refuse, with an :class:`InputError`, unusable inputs; called before any work."""
+        for role, profiles in inputs.items():
+            for number, profile in enumerate(profiles, 1):
+                if np.dtype(profile.dtype).kind not in self.dtype_kinds:
+                    which = role if len(profiles) == 1 else f"{role} {number}"
+                    raise InputError(
+                        f"{self.label or type(self).__name__} does not take {profile.dtype} pixels "
+                        f"({which}). Convert the image first, a complex one to amplitude or phase."
+                    )
+        bands = [item for item in self.parameters() if item.kind == "band"]
+        for item in bands:
+            number, found = getattr(self, item.name), inputs.get(item.role, ())
+            if number is not None and found and number > found[0].count:
+                raise InputError(
+                    f"{self.label}: '{item.label}' is band {number}, but the image has "
+                    f"{found[0].count} band(s) ({item.role})."
+                )

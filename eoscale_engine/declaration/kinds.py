@@ -1,0 +1,210 @@
+"""The three kinds of declarations, and what a procedure may ask of the engine."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Optional, Union
+
+import numpy as np
+
+from eoscale_engine.declaration.base import Declaration
+from eoscale_engine.declaration.blocks import Blocks, Pixels
+from eoscale_engine.declaration.inputs import Output
+from eoscale_engine.polygons import Polygons
+from eoscale_engine.profile import Profile
+from eoscale_engine.styles import Style
+from eoscale_engine.tiling import Window
+
+Partial = Any
+"""What ``map`` finds in one cell: any picklable value."""
+
+
+class ImageFilter(Declaration):
+    """N images -> M images, block by block.
+
+    ``margin`` is the number of pixels around a block on which its result depends; ``border`` what
+    lies beyond the image (see :data:`eoscale_engine.tiling.Borders`). ``whole_tiles`` asks for
+    whole tiles in place of cache-sized blocks, for functions with a cost for each call.
+    """
+
+    outputs: ClassVar[tuple[Output, ...]] = (Output(),)
+    border: ClassVar[str] = "invalid"
+    whole_tiles: ClassVar[bool] = False
+    marks_nodata: ClassVar[bool] = False
+    """Whether nodata is the function's own business, as in plain functions that know nothing of
+    ``valid``: it gets none, and its results that equal the output's nodata value are invalid. Else
+    such results are valid, and moved aside by the least step."""
+
+    @property
+    def margin(self) -> int:
+        """Pixels needed on every side of a block."""
+        return 0
+
+    @property
+    def makes_invalid(self) -> bool:
+        """Whether results can be invalid where all pixels of the inputs are valid."""
+        return False
+
+    def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """The profile of each output image. Where ``nodata`` is None the engine picks one."""
+        return [inputs[0]]
+
+    def styles(self) -> Sequence[Optional[Style]]:
+        """How QGIS draws each output at first; nothing for its own default."""
+        return ()
+
+    def farthest(self, side: int) -> Optional[np.ndarray]:
+        """Pixels ``(2, side, side)``, for tests, that show that no smaller margin will do.
+
+        For a margin that is a bound which few images reach: where the outermost ring of these
+        pixels is invalid too (NaN is anyway), the core of 3 x 3 in the middle has another result.
+        None: any image's.
+        """
+        return None
+
+    @abstractmethod
+    def apply(self, blocks: Blocks) -> Union[Pixels, list[Pixels]]:
+        """The result on the core of one block: ``(pixels, valid)``, or a list of them, by output.
+
+        ``pixels`` is ``(bands, rows, cols)`` of the core; ``valid`` is boolean of the same shape
+        (or one that broadcasts to it), or None where every pixel is valid. The engine casts pixels
+        to the output's dtype (integers are rounded half to even and clipped to the type's range),
+        writes nodata where they are not valid, and never changes what ``apply`` got.
+        """
+
+
+class Reduction(Declaration):
+    """N images -> M values.
+
+    ``map`` looks at one fixed cell of at most 512 x 512 pixels, anchored at the image's origin;
+    partials are merged in the order of the cells, whatever the tiling and the number of workers.
+    With a ``margin`` a cell's blocks have so many pixels more on every side, extended beyond the
+    image as ``border`` says: a filter and its reduction in one pass. With an extent these are real
+    pixels, but in a procedure, which sees the extent's alone.
+    """
+
+    border: ClassVar[str] = "invalid"
+
+    numbers: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Names and labels of the output numbers in the :class:`Summary` that ``finish`` returns."""
+    merge_in_worker: ClassVar[bool] = False
+    """Whether ``merge`` and ``finish`` may harm their process (a user's code): run in a worker."""
+
+    @property
+    def margin(self) -> int:
+        """Pixels needed on every side of a cell."""
+        return 0
+
+    def reads_once(self, inputs: Sequence[Profile]) -> bool:
+        """Whether one pass over the images does: a file is then worked on as it is decoded."""
+        return True
+
+    @abstractmethod
+    def map(self, blocks: Blocks) -> Partial:
+        """What one cell contributes."""
+
+    @abstractmethod
+    def merge(self, first: Partial, second: Partial) -> Partial:
+        """Both together; may change and return ``first``."""
+
+    @abstractmethod
+    def finish(self, merged: Partial, inputs: Sequence[Profile]) -> Any:
+        """The values, usually a :class:`Summary`."""
+
+
+@dataclass(frozen=True)
+class Within:
+    """The part of the images that a reduction without a margin looks at: what all of these allow.
+
+    Attributes
+    ----------
+    mask : image, optional
+        Pixels where its first band is valid and not 0.
+    polygons : Polygons, optional
+        Pixels that lie in any of them.
+    """
+
+    mask: Any = None
+    polygons: Optional[Polygons] = None
+
+
+class Engine(ABC):
+    """What a procedure may ask of the engine. Images are the engine's handles.
+
+    With an extent, reductions see its pixels only, and so does all that looks at an image that the
+    procedure made; a filter of input images has their real pixels beyond it in its margin.
+    """
+
+    @abstractmethod
+    def filter(self, declaration: ImageFilter, images: Mapping[str, Sequence[Any]]) -> list[Any]:
+        """Run a filter; returns its output images."""
+
+    @abstractmethod
+    def reduce(
+        self,
+        declaration: Reduction,
+        images: Mapping[str, Sequence[Any]],
+        *,
+        within: Optional[Within] = None,
+        windows: Optional[Sequence[Window]] = None,
+    ) -> Any:
+        """Run a reduction; returns what its ``finish`` returns.
+
+        Parameters
+        ----------
+        within : Within, optional
+            Where it looks: everywhere by default.
+        windows : sequence of Window, optional
+            What ``map`` gets in place of the fixed cells: any windows of the image, each once,
+            merged in the order of their upper left corners by cells. None of them empty.
+        """
+
+    @abstractmethod
+    def profile(self, key: Any) -> Profile:
+        """An image's profile."""
+
+    @abstractmethod
+    def polygons(
+        self, key: Any, like: Any, *, field: str = "", all_touched: bool = False
+    ) -> Polygons:
+        """The polygons of a vector layer on the grid of an image, with a field's values."""
+
+    @abstractmethod
+    def release(self, key: Any) -> None:
+        """Give back an intermediate image."""
+
+
+class Procedure(Declaration):
+    """Filters and reductions composed over several passes."""
+
+    outputs: ClassVar[tuple[Output, ...]] = ()
+    numbers: ClassVar[tuple[tuple[str, str], ...]] = ()
+    reports: ClassVar[bool] = False
+    """Whether a procedure with output images gives a :class:`Summary` too."""
+    one_pass: ClassVar[bool] = False
+    """Whether it reads its images once, whatever its parameters."""
+
+    def styles(self) -> Sequence[Optional[Style]]:
+        """How QGIS draws each output at first; nothing for its own default."""
+        return ()
+
+    def reads_once(self, inputs: Sequence[Profile]) -> bool:
+        """Whether one pass over the images does: a file is then worked on as it is decoded."""
+        return self.one_pass
+
+    def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """The images that it has at a time at most: results, and what it makes in between.
+
+        By it the memory of a run is reckoned before it starts.
+        """
+        return list(inputs[:1]) * len(self.outputs)
+
+    @abstractmethod
+    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
+        """The output images, in a list as ``outputs`` says (None: not made), or a
+        :class:`Summary`, or both, as a pair, if it ``reports``.
+
+        What else is left of what it made is released.
+        """
