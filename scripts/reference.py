@@ -108,12 +108,11 @@ def page() -> str:
 
 
 def _section(kind: type[Declaration]) -> str:
-    outputs = getattr(kind, "outputs", ())
     # a field of an output's name is a switch: set by whether the output is asked for
-    switches = {output.name for output in outputs}
+    switches = {output.name for output in kind.outputs}
     fields = [item for item in kind.parameters() if item.name.upper() not in switches]
     rows = [*map(_input, kind.inputs), *map(_parameter, fields)]
-    rows += [f"| `{output.name}` |  | {output.label}: an image. |" for output in outputs]
+    rows += [f"| `{output.name}` |  | {output.label}: an image. |" for output in kind.outputs]
     lines = [
         "",
         f"## {kind.label}",
@@ -128,9 +127,9 @@ def _section(kind: type[Declaration]) -> str:
         "|---|---|---|",
         *rows,
     ]
-    numbers = getattr(kind, "numbers", ())
-    if numbers:
-        lines += ["", "Output numbers: " + ", ".join(f"`{n}` ({t})" for n, t in numbers) + "."]
+    if kind.numbers:
+        numbers = ", ".join(f"`{name}` ({label})" for name, label in kind.numbers)
+        lines += ["", f"Output numbers: {numbers}."]
     return "\n".join(lines) + "\n"
 
 

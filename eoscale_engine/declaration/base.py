@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, SupportsIndex
+from typing import Any, ClassVar, Optional, SupportsIndex
 
 import numpy as np
 
 from eoscale_engine.callables import rebuilt, reference_to
-from eoscale_engine.declaration.inputs import Input, image
+from eoscale_engine.declaration.inputs import Input, Output, image
 from eoscale_engine.errors import InputError
 from eoscale_engine.parameters import Parameter, parameters_of
 from eoscale_engine.profile import Profile
+from eoscale_engine.styles import Style
 
 
 class Declaration(ABC):
@@ -26,6 +27,14 @@ class Declaration(ABC):
     icon: ClassVar[str] = ""
     """Name of an icon file of the plugin, without ending; empty for the group's."""
     inputs: ClassVar[tuple[Input, ...]] = (image(),)
+    outputs: ClassVar[tuple[Output, ...]] = ()
+    """The images that it makes."""
+    numbers: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Names and labels of the output numbers in its :class:`Summary`."""
+    reports: ClassVar[bool] = False
+    """Whether it gives a :class:`Summary` beside images; what makes none gives one anyway."""
+    one_pass: ClassVar[bool] = False
+    """Whether it reads its images once, whatever its parameters (see :meth:`reads_once`)."""
     one_of: ClassVar[tuple[str, ...]] = ()
     """Optional roles of which exactly one must be given."""
     runs_user_code: ClassVar[bool] = False
@@ -57,6 +66,19 @@ class Declaration(ABC):
     def title(self) -> str:
         """What its results are called, where the label says too little of them."""
         return self.label
+
+    @property
+    def margin(self) -> int:
+        """Pixels needed on every side of a block or cell."""
+        return 0
+
+    def styles(self) -> Sequence[Optional[Style]]:
+        """How QGIS draws each output at first; nothing for its own default."""
+        return ()
+
+    def reads_once(self, inputs: Sequence[Profile]) -> bool:
+        """Whether one pass over the images does: a file is then worked on as it is decoded."""
+        return self.one_pass
 
     def __post_init__(self) -> None:
         for item in self.parameters():

@@ -14,7 +14,6 @@ from eoscale_engine.declaration.blocks import Blocks, Pixels
 from eoscale_engine.declaration.inputs import Output
 from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Profile
-from eoscale_engine.styles import Style
 from eoscale_engine.tiling import Window
 
 Partial = Any
@@ -38,11 +37,6 @@ class ImageFilter(Declaration):
     such results are valid, and moved aside by the least step."""
 
     @property
-    def margin(self) -> int:
-        """Pixels needed on every side of a block."""
-        return 0
-
-    @property
     def makes_invalid(self) -> bool:
         """Whether results can be invalid where all pixels of the inputs are valid."""
         return False
@@ -50,10 +44,6 @@ class ImageFilter(Declaration):
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """The profile of each output image. Where ``nodata`` is None the engine picks one."""
         return [inputs[0]]
-
-    def styles(self) -> Sequence[Optional[Style]]:
-        """How QGIS draws each output at first; nothing for its own default."""
-        return ()
 
     def farthest(self, side: int) -> Optional[np.ndarray]:
         """Pixels ``(2, side, side)``, for tests, that show that no smaller margin will do.
@@ -85,21 +75,10 @@ class Reduction(Declaration):
     pixels, but in a procedure, which sees the extent's alone.
     """
 
+    one_pass = True
     border: ClassVar[str] = "invalid"
-
-    numbers: ClassVar[tuple[tuple[str, str], ...]] = ()
-    """Names and labels of the output numbers in the :class:`Summary` that ``finish`` returns."""
     merge_in_worker: ClassVar[bool] = False
     """Whether ``merge`` and ``finish`` may harm their process (a user's code): run in a worker."""
-
-    @property
-    def margin(self) -> int:
-        """Pixels needed on every side of a cell."""
-        return 0
-
-    def reads_once(self, inputs: Sequence[Profile]) -> bool:
-        """Whether one pass over the images does: a file is then worked on as it is decoded."""
-        return True
 
     @abstractmethod
     def map(self, blocks: Blocks) -> Partial:
@@ -178,21 +157,6 @@ class Engine(ABC):
 
 class Procedure(Declaration):
     """Filters and reductions composed over several passes."""
-
-    outputs: ClassVar[tuple[Output, ...]] = ()
-    numbers: ClassVar[tuple[tuple[str, str], ...]] = ()
-    reports: ClassVar[bool] = False
-    """Whether a procedure with output images gives a :class:`Summary` too."""
-    one_pass: ClassVar[bool] = False
-    """Whether it reads its images once, whatever its parameters."""
-
-    def styles(self) -> Sequence[Optional[Style]]:
-        """How QGIS draws each output at first; nothing for its own default."""
-        return ()
-
-    def reads_once(self, inputs: Sequence[Profile]) -> bool:
-        """Whether one pass over the images does: a file is then worked on as it is decoded."""
-        return self.one_pass
 
     def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """The images that it has at a time at most: results, and what it makes in between.

@@ -13,7 +13,6 @@ from eoscale_engine.grids import grid_difference
 from eoscale_engine.memory.images import Image
 from eoscale_engine.profile import Profile, can_hold, default_nodata
 from eoscale_engine.raster_files.reading import RasterFile
-from eoscale_engine.styles import Style
 from eoscale_engine.tile_work.block_reading import Inputs, Source
 from eoscale_engine.tile_work.jobs import name_of
 from eoscale_engine.tiling import TILE_PIXELS, Window, blocks_of, split, tile_shape
@@ -147,7 +146,7 @@ def classes_left_out(
 
     Outputs that are drawn in a way of their own, such as an index, are not taken for the input.
     """
-    styles: Sequence[Optional[Style]] = getattr(declaration, "styles", tuple)()
+    styles = declaration.styles()
     alike = [
         output for output, style in zip_longest(outputs, styles[: len(outputs)]) if style is None
     ]

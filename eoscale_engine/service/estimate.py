@@ -78,7 +78,7 @@ def _task_bytes(
     images = (*inputs, *outputs)
     if not images:
         return 0
-    margin = int(getattr(declaration, "margin", 0))
+    margin = declaration.margin
     side = max(int(pixels**0.5), 4 * margin)
     tile = Window(0, 0, min(side, images[0].height), min(side, images[0].width))
     block = (tile.rows, tile.cols)

@@ -84,7 +84,7 @@ def run_job(
             made, summary = found if isinstance(found, tuple) else pair
         outcome = Outcome({"images": {}, "summary": None if summary is None else jsonable(summary)})
         try:
-            for output, key in zip(getattr(declaration, "outputs", ()), made):
+            for output, key in zip(declaration.outputs, made):
                 if key is not None and output.name in wanted:
                     description = _deliver(context, key, wanted[output.name], outcome)
                     outcome.message["images"][output.name] = description
@@ -185,7 +185,7 @@ def _load(
     if extent is not None:
         part = min(1.0, extent.rows * extent.cols / (profiles[0].width * profiles[0].height))
     whole = part >= LEAST_PART
-    once = isinstance(declaration, (Reduction, Procedure)) and declaration.reads_once(profiles)
+    once = declaration.reads_once(profiles)
     # a procedure gets an extent as an image of its own, which is copied first
     once &= extent is None or isinstance(declaration, Reduction)
     workers = resources.executor.workers

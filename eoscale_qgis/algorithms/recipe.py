@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -14,7 +13,6 @@ from eoscale_engine.declaration import (
     Output,
     Parameter,
     Procedure,
-    Reduction,
     image,
 )
 from eoscale_engine.errors import InputError
@@ -99,8 +97,7 @@ class Recipe:
 
 def recipe_of(declaration: type[Declaration]) -> Recipe:
     """The recipe of a declaration of the engine."""
-    outputs: tuple[Output, ...] = getattr(declaration, "outputs", ())
-    places = {output.name for output in outputs}
+    places = {output.name for output in declaration.outputs}
     parameters = declaration.parameters()
     return Recipe(
         name=declaration.name,
@@ -111,12 +108,11 @@ def recipe_of(declaration: type[Declaration]) -> Recipe:
         tags=declaration.tags,
         icon=declaration.icon,
         inputs=declaration.inputs,
-        outputs=outputs,
+        outputs=declaration.outputs,
         parameters=tuple(item for item in parameters if item.name.upper() not in places),
         switches=tuple(item.name for item in parameters if item.name.upper() in places),
-        numbers=getattr(declaration, "numbers", ()),
-        summary=issubclass(declaration, (Reduction, Procedure))
-        and (not outputs or getattr(declaration, "reports", False)),
+        numbers=declaration.numbers,
+        summary=declaration.reports or not declaration.outputs,
         declaration=declaration,
     )
 
@@ -207,7 +203,7 @@ def styles_of(recipe: Recipe, values: dict[str, Any]) -> dict[str, Style]:
     """How each output is drawn at first, where the declaration says so."""
     if recipe.declaration is None or not recipe.outputs:
         return {}
-    styles: Sequence[Optional[Style]] = getattr(recipe.declaration(**values), "styles", tuple)()
+    styles = recipe.declaration(**values).styles()
     return {output.name: style for output, style in zip(recipe.outputs, styles) if style}
 
 
@@ -222,4 +218,4 @@ def reach_of(recipe: Recipe, values: dict[str, Any]) -> Optional[int]:
         return 0
     if issubclass(recipe.declaration, Procedure):
         return None
-    return getattr(recipe.declaration(**values), "margin", 0)
+    return recipe.declaration(**values).margin

@@ -102,7 +102,7 @@ def test_every_field_is_a_parameter_with_its_default(provider):
             if item.kind == "table":
                 default = [cell for row in item.default or () for cell in row]
             assert definition.defaultValue() == (default if item.kind != "file" else None)
-        for number, _ in getattr(declaration, "numbers", ()):
+        for number, _ in declaration.numbers:
             assert algorithm.outputDefinition(number.upper()) is not None
 
 

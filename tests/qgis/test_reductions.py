@@ -406,7 +406,7 @@ def test_polygons_and_their_numbers_in_a_model(real, image, zones):
 def test_every_number_can_be_used(real, image):
     """Each is declared as a number output, and what a run gives is one that QGIS can hold."""
     for name, kind in declarations().items():
-        for number, label in getattr(kind, "numbers", ()):
+        for number, label in kind.numbers:
             output = real.algorithm(name).outputDefinition(number.upper())
             assert isinstance(output, QgsProcessingOutputNumber), (name, number)
             assert output.description() == label
