@@ -16,7 +16,7 @@ from paired import Row, faster, paired
 from scipy import ndimage
 
 from eoscale_engine.context import EOContextManager
-from eoscale_engine.declaration import Declaration, Procedure
+from eoscale_engine.declaration import Declaration
 from eoscale_engine.filters.neighbourhood.convolution import Convolution
 from eoscale_engine.filters.neighbourhood.fill_nodata import FillNodata
 from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
@@ -56,10 +56,7 @@ class Bench:
 
     def run(self, declaration: Declaration, keys: Sequence[str]) -> None:
         """Run it and release what it makes."""
-        context: Any = self.context
-        work = context.run if isinstance(declaration, Procedure) else context.filter
-        made = work(declaration, keys)
-        for key in made[0] if isinstance(made, tuple) else made:
+        for key in self.context.run(declaration, keys).images:
             self.context.release(key)
 
     def compare(

@@ -24,9 +24,11 @@ from eoscale_engine.declaration import (
     ImageFilter,
     Procedure,
     Reduction,
+    Result,
+    Summary,
     Within,
 )
-from eoscale_engine.errors import InputError
+from eoscale_engine.errors import EngineError, InputError
 from eoscale_engine.memory.folder import make_folders
 from eoscale_engine.memory.images import Image, Memory
 from eoscale_engine.memory.store import ImageStore
@@ -47,6 +49,7 @@ from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.options import WriteOptions
 from eoscale_engine.raster_files.writing import check_target, write_raster
 from eoscale_engine.tile_work.block_reading import Inputs
+from eoscale_engine.tile_work.jobs import name_of
 from eoscale_engine.tiling import BLOCK_BYTES, TILE_PIXELS, Window
 from eoscale_engine.vector_files import PolygonLayer, open_polygon_layer
 from eoscale_engine.workers import Executor
@@ -238,13 +241,31 @@ class EOContextManager(PipelineImages, Engine):
         )  # fmt: skip
 
     def run(
-        self, procedure: Procedure, images: Keys = (), *, extent: Optional[Window] = None
-    ) -> Any:
-        """Run a procedure on images; returns its output images' keys, or its summary.
+        self,
+        declaration: Declaration,
+        images: Keys = (),
+        *,
+        extent: Optional[Window] = None,
+        paths: Sequence[str] = (),
+    ) -> Result:
+        """Run a declaration of any kind on images; returns its images' keys and its summary.
 
-        With an ``extent`` the procedure sees that part of the images only, save in the margins of
-        filters (see :class:`Engine`). A pair is images and summary, of those that give both.
+        With an ``extent`` a procedure sees that part of the images only, save in the margins of
+        filters (see :class:`Engine`). ``paths`` are of a filter (see :meth:`filter`).
         """
+        if isinstance(declaration, ImageFilter):
+            return Result(tuple(self.filter(declaration, images, extent=extent, paths=paths)))
+        if isinstance(declaration, Procedure):
+            return self._run_procedure(declaration, images, extent)
+        if isinstance(declaration, Reduction):
+            found = self.reduce(declaration, images, extent=extent)
+            if isinstance(found, Summary):
+                return Result(summary=found)
+        raise InputError(f"{name_of(declaration)} finds no Summary: call reduce for what it finds.")
+
+    def _run_procedure(
+        self, procedure: Procedure, images: Keys, extent: Optional[Window]
+    ) -> Result:
         inputs = self._inputs(procedure, images)
         before = set(self._entries)
         kept = before
@@ -252,11 +273,10 @@ class EOContextManager(PipelineImages, Engine):
             roles: Mapping[str, Sequence[str]] = keys_by_role(procedure, images)
             engine = self if extent is None else _Part(self, extent)
             made = procedure.run(roles, engine)
-            results = made[0] if isinstance(made, tuple) else made
-            if isinstance(results, list):
-                kept = before.union(results)
-                self._warn_of_classes(procedure, inputs, results)
-                self._warn_of_nothing(results)
+            _check_result(procedure, made)
+            kept = before.union(filter(None, made.images))
+            self._warn_of_classes(procedure, inputs, made.images)
+            self._warn_of_nothing(made.images)
         finally:
             for key in set(self._entries) - kept:
                 self.release(key)
@@ -405,6 +425,20 @@ class EOContextManager(PipelineImages, Engine):
             (item.role, tuple(entry.source for entry in entries[item.role]))
             for item in declaration.inputs
             if not item.polygons
+        )
+
+
+def _check_result(procedure: Procedure, made: Any) -> None:
+    """Refuse, with an :class:`EngineError`, what a user's own procedure must not return."""
+    if not isinstance(made, Result):
+        raise EngineError(
+            f"{name_of(procedure)} returned {type(made).__name__}; "
+            "run must return Result(images, summary)."
+        )
+    if len(made.images) != len(procedure.outputs):
+        raise EngineError(
+            f"{name_of(procedure)} returned {len(made.images)} image(s) where "
+            f"{len(procedure.outputs)} were declared."
         )
 
 

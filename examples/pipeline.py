@@ -110,7 +110,7 @@ def run(
             elevation = context.open_raster(source, bands=[1])
         else:
             scene = SampleScene(width=1500, height=1200, optical=False, sar=False)
-            elevation = context.run(scene)[0]
+            elevation = context.run(scene).images[0]
         profile = context.profile(elevation)
         print(f"{source or 'A made-up scene'}: {profile.width} x {profile.height} {profile.dtype}")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from eoscale_engine.declaration.base import Declaration
 from eoscale_engine.declaration.blocks import Block, Blocks, Pixels
-from eoscale_engine.declaration.inputs import Input, Output, image, images, polygons
+from eoscale_engine.declaration.inputs import Input, Output, Roles, image, images, polygons
 from eoscale_engine.declaration.kinds import (
     Engine,
     ImageFilter,
@@ -19,7 +19,7 @@ from eoscale_engine.declaration.kinds import (
     Reduction,
     Within,
 )
-from eoscale_engine.declaration.results import Chart, HeatMap, Summary, Table
+from eoscale_engine.declaration.results import Chart, HeatMap, Result, Summary, Table
 from eoscale_engine.parameters import Parameter, parameter
 
 __all__ = [
@@ -37,6 +37,8 @@ __all__ = [
     "Pixels",
     "Procedure",
     "Reduction",
+    "Result",
+    "Roles",
     "Summary",
     "Table",
     "Within",

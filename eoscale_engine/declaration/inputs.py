@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+Roles = Mapping[str, Sequence[str]]
+"""The keys of images, and of layers of polygons, by role."""
 
 
 @dataclass(frozen=True)

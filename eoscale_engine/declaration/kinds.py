@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Optional, Union
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from eoscale_engine.declaration.base import Declaration
 from eoscale_engine.declaration.blocks import Blocks, Pixels
-from eoscale_engine.declaration.inputs import Output
+from eoscale_engine.declaration.inputs import Output, Roles
+from eoscale_engine.declaration.results import Result
 from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import Window
@@ -99,32 +100,32 @@ class Within:
 
     Attributes
     ----------
-    mask : image, optional
-        Pixels where its first band is valid and not 0.
+    mask : str, optional
+        An image's key: pixels where its first band is valid and not 0.
     polygons : Polygons, optional
         Pixels that lie in any of them.
     """
 
-    mask: Any = None
+    mask: Optional[str] = None
     polygons: Optional[Polygons] = None
 
 
 class Engine(ABC):
-    """What a procedure may ask of the engine. Images are the engine's handles.
+    """What a procedure may ask of the engine. Images are known by their keys.
 
     With an extent, reductions see its pixels only, and so does all that looks at an image that the
     procedure made; a filter of input images has their real pixels beyond it in its margin.
     """
 
     @abstractmethod
-    def filter(self, declaration: ImageFilter, images: Mapping[str, Sequence[Any]]) -> list[Any]:
+    def filter(self, declaration: ImageFilter, images: Roles) -> list[str]:
         """Run a filter; returns its output images."""
 
     @abstractmethod
     def reduce(
         self,
         declaration: Reduction,
-        images: Mapping[str, Sequence[Any]],
+        images: Roles,
         *,
         within: Optional[Within] = None,
         windows: Optional[Sequence[Window]] = None,
@@ -141,17 +142,17 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def profile(self, key: Any) -> Profile:
+    def profile(self, key: str) -> Profile:
         """An image's profile."""
 
     @abstractmethod
     def polygons(
-        self, key: Any, like: Any, *, field: str = "", all_touched: bool = False
+        self, key: str, like: str, *, field: str = "", all_touched: bool = False
     ) -> Polygons:
         """The polygons of a vector layer on the grid of an image, with a field's values."""
 
     @abstractmethod
-    def release(self, key: Any) -> None:
+    def release(self, key: str) -> None:
         """Give back an intermediate image."""
 
 
@@ -166,9 +167,8 @@ class Procedure(Declaration):
         return list(inputs[:1]) * len(self.outputs)
 
     @abstractmethod
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
-        """The output images, in a list as ``outputs`` says (None: not made), or a
-        :class:`Summary`, or both, as a pair, if it ``reports``.
+    def run(self, images: Roles, engine: Engine) -> Result:
+        """Images as ``outputs`` says, a summary where there are none or it ``reports``.
 
         What else is left of what it made is released.
         """

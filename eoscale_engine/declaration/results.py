@@ -1,4 +1,4 @@
-"""Results that are not images: tables, plots as data, and the summary that holds them."""
+"""What a run gives: images by their keys, and a summary of tables, numbers and plots as data."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class HeatMap:
 
 @dataclass(frozen=True)
 class Summary:
-    """The values that a reduction finds.
+    """The values that a reduction or procedure finds.
 
     ``tables[0]`` becomes the table layer, ``numbers`` the output numbers that a model can use,
     all of it the JSON file and the report.
@@ -66,3 +66,19 @@ class Summary:
     numbers: Mapping[str, Optional[float]] = field(default_factory=dict)
     charts: tuple[Union[Chart, HeatMap], ...] = ()
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a declaration of any kind gives.
+
+    Attributes
+    ----------
+    images : tuple of (str or None)
+        A key for each of its ``outputs``; None for one that was not made.
+    summary : Summary, optional
+        The values, of a reduction, or a procedure that finds some.
+    """
+
+    images: tuple[Optional[str], ...] = ()
+    summary: Optional[Summary] = None

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, ClassVar, Optional
 
-from eoscale_engine.declaration import Engine, Output, Procedure, Summary, Table, parameter
+from eoscale_engine.declaration import (
+    Engine,
+    Output,
+    Procedure,
+    Result,
+    Roles,
+    Summary,
+    Table,
+    parameter,
+)
 from eoscale_engine.filters.neighbourhood.bilateral import BilateralWithin
 from eoscale_engine.filters.neighbourhood.convolution import Convolution
 from eoscale_engine.filters.neighbourhood.kernels import BORDER
@@ -98,7 +107,7 @@ class Bilateral(Procedure):
         """The noise, which goes before the result comes, and is as large."""
         return BilateralWithin((1.0,) * inputs[0].count).output_profiles(inputs)
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> tuple[list[Any], Summary]:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Find the range sigma if it is not given, then filter."""
         profile = engine.profile(images["INPUT"][0])
         given = self.sigma_range
@@ -108,15 +117,16 @@ class Bilateral(Procedure):
             (number, band.name, sigma)
             for number, band, sigma in zip(profile.band_numbers, profile.bands, sigmas)
         )
-        return engine.filter(one_pass, images), Summary(
+        summary = Summary(
             self.label,
             (Table("Range sigma", ("band", "name", "sigma"), rows),),
             {"SIGMA_RANGE": sigmas[0]},
             notes=(f"The range sigma was {'found from the image' if given is None else 'given'}.",),
         )
+        return Result(tuple(engine.filter(one_pass, images)), summary)
 
 
-def range_sigmas(images: Mapping[str, Sequence[Any]], engine: Engine) -> tuple[float, ...]:
+def range_sigmas(images: Roles, engine: Engine) -> tuple[float, ...]:
     """Of each band of the image: three times its noise."""
     (made,) = engine.filter(Convolution(weights=_NOISE, normalise=False), images)
     quartiles = exact_percentiles(engine, {"INPUT": [made]}, (25, 75)).tolist()

@@ -14,6 +14,8 @@ from eoscale_engine.declaration import (
     Input,
     Output,
     Procedure,
+    Result,
+    Roles,
     Summary,
     Table,
     image,
@@ -156,23 +158,21 @@ class ChangeDetection(Procedure):
             made.append(like.with_dtype("uint8").with_bands(("",)))
         return made
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Find the transform, then apply it."""
         before = engine.profile(images["BEFORE"][0])
         numbers = (before.band_numbers, engine.profile(images["AFTER"][0]).band_numbers)
         transform, history = self._transform(images, engine, numbers)
-        made: list[Any] = engine.filter(
-            ChangeVariates(transform, self.chi_square, self.significance if self.change else None),
-            images,
+        significance = self.significance if self.change else None
+        variates, *more = engine.filter(
+            ChangeVariates(transform, self.chi_square, significance), images
         )
-        if not self.chi_square:
-            made.insert(1, None)
-        if not self.change:
-            made.append(None)
-        return made, self._summary(transform, history, numbers)
+        chi_square = more.pop(0) if self.chi_square else None
+        change = more.pop() if self.change else None
+        return Result((variates, chi_square, change), self._summary(transform, history, numbers))
 
     def _transform(
-        self, images: Mapping[str, Sequence[Any]], engine: Engine, numbers: Any
+        self, images: Roles, engine: Engine, numbers: Any
     ) -> tuple[Transform, list[Iteration]]:
         """Weighted correlations until they stand still."""
         transform: Optional[Transform] = None

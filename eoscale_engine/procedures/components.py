@@ -13,6 +13,8 @@ from eoscale_engine.declaration import (
     Engine,
     Output,
     Procedure,
+    Result,
+    Roles,
     Summary,
     Table,
     parameter,
@@ -96,7 +98,7 @@ class ConnectedComponents(Procedure):
         """Labels of pieces and of objects."""
         return [*PieceLabels(self.connectivity, "all values").output_profiles(inputs)] * 2
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> tuple[list[Any], Summary]:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Label pieces, join them, label objects."""
         profile = engine.profile(images["INPUT"][0])
         labels_of = PieceLabels(self.connectivity, self.selection, self.values)
@@ -105,7 +107,7 @@ class ConnectedComponents(Procedure):
         relabelling = ObjectLabels([o.ids for o in objects], [o.numbers for o in objects], names)
         made = engine.filter(relabelling, {"LABELS": [labels]})
         engine.release(labels)
-        return made, self._summary(objects, profile)
+        return Result(tuple(made), self._summary(objects, profile))
 
     def _summary(self, objects: Sequence[Objects], profile: Profile) -> Summary:
         rows = tuple(

@@ -12,6 +12,8 @@ from eoscale_engine.declaration import (
     HeatMap,
     Input,
     Procedure,
+    Result,
+    Roles,
     Summary,
     Table,
     Within,
@@ -146,7 +148,7 @@ class ConfusionMatrix(Procedure):
         """A map agrees with itself."""
         return ("INPUT", "REFERENCE")
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Count the pairs, and measure."""
         key, notes = images["INPUT"][0], []
         bands = [engine.profile(key).bands[self.band - 1]]
@@ -162,9 +164,10 @@ class ConfusionMatrix(Procedure):
         counts = dict(zip(zip(map(_plain, labels), classes), found.tally.pixels.tolist()))
         kept = {pair: n for pair, n in counts.items() if not set(pair) & set(self.ignored)}
         ignored = sum(counts.values()) - sum(kept.values())
-        return self._summary(Comparison(kept), bands, notes, (found.invalid, ignored))
+        summary = self._summary(Comparison(kept), bands, notes, (found.invalid, ignored))
+        return Result(summary=summary)
 
-    def _in_polygons(self, layer: Any, key: Any, engine: Engine) -> Any:
+    def _in_polygons(self, layer: str, key: str, engine: Engine) -> Any:
         """The counts, the label of each pair, and notes."""
         if not self.field:
             raise InputError(f"{self.label}: name the field of the polygons with their class.")

@@ -14,6 +14,8 @@ from eoscale_engine.declaration import (
     HeatMap,
     Input,
     Procedure,
+    Result,
+    Roles,
     Summary,
     Table,
     images,
@@ -78,7 +80,7 @@ class CovarianceAndCorrelation(Procedure):
     all_touched: bool = parameter(**ALL_TOUCHED)
     raw: bool = parameter(**RAW)
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Gather the moments of all bands in one pass."""
         keys = images["INPUTS"]
         within = selection(images, engine, self.all_touched)
@@ -96,7 +98,7 @@ class CovarianceAndCorrelation(Procedure):
             notes.append("A band of one single value has no correlation.")
         if not counted.found.pixels:
             notes.append("No pixel is valid and finite in all bands: there are counts only.")
-        return self._summary(counted, profiles, tuple(notes))
+        return Result(summary=self._summary(counted, profiles, tuple(notes)))
 
     def _summary(
         self, counted: Counted, profiles: Sequence[Profile], notes: tuple[str, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Optional
 
@@ -14,6 +14,8 @@ from eoscale_engine.declaration import (
     HeatMap,
     Input,
     Procedure,
+    Result,
+    Roles,
     Summary,
     Table,
     image,
@@ -106,7 +108,7 @@ class CrossTabulation(Procedure):
         """A class goes with itself alone."""
         return ("INPUT", "SECOND")
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Count, and list the pairs."""
         first, second = images["INPUT"][0], images["SECOND"][0]
         profile = engine.profile(first)
@@ -142,13 +144,14 @@ class CrossTabulation(Procedure):
         elif not valid:
             notes.append("No pixel is valid in both bands.")
         numbers = dict(zip(("CHI_SQUARED", "DEGREES_OF_FREEDOM", "CRAMERS_V"), association(tally)))
-        return Summary(
+        summary = Summary(
             self.label,
             (listed,) if matrix is None else (listed, matrix.table()),
             {"VALID": valid, "INVALID": found.invalid, "PAIRS": len(rows), **numbers},
             (matrix.heat_map(),) if matrix is not None and valid else (),
             tuple(notes),
         )
+        return Result(summary=summary)
 
 
 class Matrix(NamedTuple):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Optional
 
-from eoscale_engine.declaration import Engine, Output, Procedure, parameter
+from eoscale_engine.declaration import Engine, Output, Procedure, Result, Roles, parameter
 from eoscale_engine.filters.neighbourhood.entropy import EntropyBetween
 from eoscale_engine.filters.neighbourhood.windows import SHAPES
 from eoscale_engine.procedures.value_bounds import check_bounds, find_bounds
@@ -101,10 +101,10 @@ class LocalEntropy(Procedure):
         """Floats."""
         return [inputs[0].with_dtype("float32")]
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> list[Any]:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Find the bounds that are not given, then compute."""
         bounds = find_bounds(self.label, self.lower, self.upper, images, engine)
         one_pass = EntropyBetween(
             bounds, self.levels, self.radius, self.shape, self.nodata, self.fill
         )
-        return engine.filter(one_pass, images)
+        return Result(tuple(engine.filter(one_pass, images)))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Optional
 
 import numpy as np
 
-from eoscale_engine.declaration import Engine, Output, Procedure, Summary, parameter
+from eoscale_engine.declaration import Engine, Output, Procedure, Result, Roles, parameter
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.labels.labelling import (
     CONNECTIVITIES,
@@ -151,7 +151,7 @@ class FillHoles(Procedure):
         """Labels, and the image."""
         return [*PieceLabels(self.connectivity, "all values").output_profiles(inputs), inputs[0]]
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> tuple[list[Any], Summary]:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Find all objects, those of invalid pixels too, and what encloses the holes."""
         profile = engine.profile(images["INPUT"][0])
         area = pixel_area(self.label, self.unit, profile)
@@ -171,7 +171,7 @@ class FillHoles(Procedure):
             values.append(table)
         made = replaced(images, engine, labels, objects, filled, values)
         engine.release(labels)
-        return made, summary_of(self, profile, objects, holes, filled)
+        return Result(tuple(made), summary_of(self, profile, objects, holes, filled))
 
     def _enclosed(self, objects: Objects) -> np.ndarray:
         """Which objects are of the hole's pixels and do not touch the border."""

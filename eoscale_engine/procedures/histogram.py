@@ -14,6 +14,8 @@ from eoscale_engine.declaration import (
     Engine,
     Input,
     Procedure,
+    Result,
+    Roles,
     Summary,
     Table,
     Within,
@@ -194,7 +196,7 @@ class Histogram(Procedure):
         """Bounds that are given need not be looked for."""
         return self.binning == "edges" or None not in (self.lower, self.upper)
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Find the bounds that are not given, then count."""
         profile = engine.profile(images["INPUT"][0])
         within = selection(images, engine, self.all_touched)
@@ -207,11 +209,9 @@ class Histogram(Procedure):
             layout = self._layout(limits, self._in_integers(profile))
         counting = HistogramCounts(*layout, self.raw, edges)
         counted = engine.reduce(counting, images, within=within)
-        return self._summary(counted, profile, selection_notes(within))
+        return Result(summary=self._summary(counted, profile, selection_notes(within)))
 
-    def _limits(
-        self, images: Mapping[str, Sequence[Any]], engine: Engine, within: Optional[Within]
-    ) -> Optional[Bounds]:
+    def _limits(self, images: Roles, engine: Engine, within: Optional[Within]) -> Optional[Bounds]:
         """The range of the values, if a bound is not given and there are any."""
         if self.lower is not None and self.upper is not None:
             return None

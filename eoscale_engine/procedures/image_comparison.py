@@ -14,6 +14,8 @@ from eoscale_engine.declaration import (
     Engine,
     Output,
     Procedure,
+    Result,
+    Roles,
     Summary,
     Table,
     image,
@@ -167,7 +169,7 @@ class ImageComparison(Procedure):
         """The difference, if it is asked for."""
         return Difference(raw=self.raw).output_profiles(inputs) if self.output else []
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Differences first; their range and the peak are what the other passes need."""
         profile = engine.profile(images["INPUT"][0])
         bands = engine.reduce(Differences(raw=self.raw), images)
@@ -180,7 +182,9 @@ class ImageComparison(Procedure):
             )
         layouts = tuple(map(_layout, bands))
         counts = engine.reduce(DifferenceCounts(layouts, self.raw), images)
-        made = engine.filter(Difference(raw=self.raw), images) if self.output else [None]
+        made: Sequence[Optional[str]] = [None]
+        if self.output:
+            made = engine.filter(Difference(raw=self.raw), images)
         rows = tuple(
             (number, about.name, "" if self.raw else about.unit,
              *_values(band, peak, windows, profile))
@@ -196,7 +200,7 @@ class ImageComparison(Procedure):
             (_chart(profile, layouts, counts),),
             tuple(self._notes(bands, peaks, [engine.profile(keys[0]) for keys in images.values()])),
         )
-        return made, summary
+        return Result(tuple(made), summary)
 
     def _peak(self, band: Compared) -> Optional[float]:
         """The range of a band; None where it has none."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Optional
 
 import numpy as np
 
-from eoscale_engine.declaration import Engine, Output, Procedure, parameter
+from eoscale_engine.declaration import Engine, Output, Procedure, Result, Roles, parameter
 from eoscale_engine.errors import InputError
 from eoscale_engine.procedures.component_bases import Basis, basis_in_file, inverse
 from eoscale_engine.profile import Band, Profile
@@ -104,11 +104,12 @@ class InversePrincipalComponents(Procedure):
         """Floats, as many bands as the basis has."""
         return inverse(self._basis(), inputs[0].dtype).output_profiles(inputs)
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> list[Any]:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """One projection."""
         profile = engine.profile(images["INPUT"][0])
         basis = self._basis().first(profile.count)
-        return engine.filter(inverse(basis, profile.dtype, profile.bands), images)
+        made = engine.filter(inverse(basis, profile.dtype, profile.bands), images)
+        return Result(tuple(made))
 
     def _basis(self) -> Basis:
         if self.file:

@@ -14,6 +14,8 @@ from eoscale_engine.declaration import (
     Engine,
     Output,
     Procedure,
+    Result,
+    Roles,
     Summary,
     Table,
     parameter,
@@ -122,7 +124,7 @@ class KMeans(Procedure):
         """One band of classes."""
         return [inputs[0].with_dtype("uint16").with_bands(("",))]
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Find the centres, then the classes."""
         profile = engine.profile(images["INPUT"][0])
         found = engine.reduce(Covariance(), images)
@@ -137,11 +139,9 @@ class KMeans(Procedure):
         result = self._iterated(space, centres, images, engine)
         gains = tuple(space.gains.tolist())
         made = engine.filter(NearestClass(_rows(result.centres), gains), images)
-        return made, self._summary(space, result, profile)
+        return Result(tuple(made), self._summary(space, result, profile))
 
-    def _sample(
-        self, images: Mapping[str, Sequence[Any]], engine: Engine, valid: int
-    ) -> np.ndarray:
+    def _sample(self, images: Roles, engine: Engine, valid: int) -> np.ndarray:
         """Stored pixels on a grid that is as dense as it takes."""
         step = max(1, isqrt(valid // SAMPLE))
         while True:
@@ -151,9 +151,7 @@ class KMeans(Procedure):
                 return sample.pixels
             step //= 2
 
-    def _iterated(
-        self, space: Space, centres: np.ndarray, images: Mapping[str, Sequence[Any]], engine: Engine
-    ) -> Found:
+    def _iterated(self, space: Space, centres: np.ndarray, images: Roles, engine: Engine) -> Found:
         moves: list[tuple[float, float]] = []
         while True:
             centres = centres[np.argsort(space.physical(centres).mean(axis=1), kind="stable")]

@@ -10,7 +10,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from eoscale_engine.declaration import Chart, Engine, Procedure, Summary, Table, parameter
+from eoscale_engine.declaration import (
+    Chart,
+    Engine,
+    Procedure,
+    Result,
+    Roles,
+    Summary,
+    Table,
+    parameter,
+)
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.radar.speckle import (
     AMPLITUDE,
@@ -134,7 +143,7 @@ class NumberOfLooks(Procedure):
         """Names that say decibels."""
         return unit_doubts(self.label, self.data, inputs["INPUT"][0])
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Count the windows, then look for the mode."""
         profile = engine.profile(images["INPUT"][0])
         found = engine.reduce(LocalLooks(data=self.data, side=self.side), images)
@@ -150,13 +159,14 @@ class NumberOfLooks(Procedure):
                 "greater than 0. For decibels, set 'Pixels are' to decibel."
             )
         first = estimates[0]
-        return Summary(
+        summary = Summary(
             self.label,
             (Table("Looks", ("band", "name", "looks", "cu", "windows", "homogeneous"), rows),),
             {"LOOKS": first.looks, "WINDOWS": first.windows, "HOMOGENEOUS": first.homogeneous},
             (_chart(found, estimates, profile),),
             tuple(notes),
         )
+        return Result(summary=summary)
 
 
 def variation_of(estimate: Estimate, data: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Optional
 
 import numpy as np
 
-from eoscale_engine.declaration import Engine, Output, Procedure, Summary, parameter
+from eoscale_engine.declaration import Engine, Output, Procedure, Result, Roles, parameter
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.labels.labelling import (
     CONNECTIVITIES,
@@ -164,7 +164,7 @@ class ObjectSize(Procedure):
         """Labels, and the image."""
         return [*PieceLabels(self.connectivity, "all values").output_profiles(inputs), inputs[0]]
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> tuple[list[Any], Summary]:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Find objects and their sizes, what those to be replaced touch, and replace them."""
         profile = engine.profile(images["INPUT"][0])
         labels, objects = find_objects(images, engine, PieceLabels(self.connectivity, "all values"))
@@ -195,7 +195,7 @@ class ObjectSize(Procedure):
         nodata = free_value(objects) if self.replacement == "nodata" else None
         made = replaced(images, engine, labels, objects, unwanted, values, nodata)
         engine.release(labels)
-        return made, summary_of(self, profile, objects, selected, unwanted)
+        return Result(tuple(made), summary_of(self, profile, objects, selected, unwanted))
 
     def _targets(self, objects: Objects, touched: Contacts, unwanted: np.ndarray) -> np.ndarray:
         """Of which object each becomes part; 0 for unwanted ones around which none stays."""

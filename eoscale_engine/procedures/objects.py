@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Optional
+from collections.abc import Sequence
+from typing import Optional
 
 import numpy as np
 
-from eoscale_engine.declaration import Engine, Procedure, Summary, Table
+from eoscale_engine.declaration import Engine, Procedure, Roles, Summary, Table
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.labels.labelling import Contacts
 from eoscale_engine.filters.labels.piece_labels import ObjectValues, PieceLabels
@@ -18,8 +18,8 @@ UNITS = ("pixels", "map units squared")
 
 
 def find_objects(
-    images: Mapping[str, Sequence[Any]], engine: Engine, labels_of: PieceLabels
-) -> tuple[Any, list[Objects]]:
+    images: Roles, engine: Engine, labels_of: PieceLabels
+) -> tuple[str, list[Objects]]:
     """Label the pieces of objects, and find which ones are one: labels, objects of each band."""
     [labels] = engine.filter(labels_of, images)
     both = {**images, "LABELS": [labels]}
@@ -69,7 +69,7 @@ def check_value(label: str, value: float, profile: Profile) -> None:
 
 
 def contacts(
-    labels: Any, engine: Engine, objects: Sequence[Objects], wanted: Sequence[np.ndarray]
+    labels: str, engine: Engine, objects: Sequence[Objects], wanted: Sequence[np.ndarray]
 ) -> list[Contacts]:
     """What the wanted objects touch, by band."""
     found = ContactsFound([o.ids for o in objects], [o.numbers for o in objects], list(wanted))
@@ -77,14 +77,14 @@ def contacts(
 
 
 def replaced(
-    images: Mapping[str, Sequence[Any]],
+    images: Roles,
     engine: Engine,
-    labels: Any,
+    labels: str,
     objects: Sequence[Objects],
     changed: Sequence[np.ndarray],
     values: Sequence[Optional[np.ndarray]],
     nodata: Optional[int] = None,
-) -> list[Any]:
+) -> list[str]:
     """The image with the values (None: nodata) that some objects of each band get instead.
 
     ``nodata`` is for bands that have no such value.

@@ -8,7 +8,17 @@ from typing import Any, ClassVar, Optional
 
 import numpy as np
 
-from eoscale_engine.declaration import Chart, Engine, Output, Procedure, Summary, Table, parameter
+from eoscale_engine.declaration import (
+    Chart,
+    Engine,
+    Output,
+    Procedure,
+    Result,
+    Roles,
+    Summary,
+    Table,
+    parameter,
+)
 from eoscale_engine.filters.pixel.thresholds import ThresholdClasses
 from eoscale_engine.parameters import RAW
 from eoscale_engine.procedures.chart_labels import value_label
@@ -117,7 +127,7 @@ class OtsuThreshold(Procedure):
         """The classes, if they are asked for."""
         return [inputs[0].with_dtype("uint8")] if self.output else []
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Count, search, then classify."""
         profile = engine.profile(images["INPUT"][0])
         counted, pixels = Counting(
@@ -125,11 +135,11 @@ class OtsuThreshold(Procedure):
         ).counts(self.label, images, engine)
         parts = [best_parts(found.values, found.counts, self.classes) for found in counted]
         limits = [_thresholds(found, part) for found, part in zip(counted, parts)]
-        made = [None]
+        made: Sequence[Optional[str]] = [None]
         if self.output:
             every = limits if self.per_band else limits * profile.count
             made = engine.filter(ThresholdClasses(tuple(every), self.raw), images)
-        return made, self._summary(profile, counted, parts, limits, pixels)
+        return Result(tuple(made), self._summary(profile, counted, parts, limits, pixels))
 
     def _summary(
         self,

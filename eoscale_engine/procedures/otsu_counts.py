@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from eoscale_engine.declaration import Engine
+from eoscale_engine.declaration import Engine, Roles
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.physical_values import is_scaled
 from eoscale_engine.profile import Band, Profile
@@ -57,7 +57,7 @@ class Counting:
     per_band: bool
 
     def counts(
-        self, label: str, images: Mapping[str, Sequence[Any]], engine: Engine
+        self, label: str, images: Roles, engine: Engine
     ) -> tuple[list[ValueCounts], list[Counts]]:
         """Of each band, or a single one; and of each band how many pixels are valid.
 

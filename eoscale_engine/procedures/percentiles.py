@@ -13,6 +13,8 @@ from eoscale_engine.declaration import (
     Engine,
     Input,
     Procedure,
+    Result,
+    Roles,
     Summary,
     Table,
     image,
@@ -107,7 +109,7 @@ class Percentiles(Procedure):
         """Counts of small integers hold all."""
         return np.dtype(inputs[0].dtype).itemsize <= 2
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Count, and list by band."""
         profile = engine.profile(images["INPUT"][0])
         asked = sorted(set(self.percentiles))
@@ -135,13 +137,14 @@ class Percentiles(Procedure):
         notes = [*scale_notes(profile, self.raw), *selection_notes(within)]
         if any(row[-1] is None for row in values):
             notes.append("A band without a valid pixel has no values.")
-        return Summary(
+        summary = Summary(
             self.label,
             (Table("Percentiles", columns, rows), pixels),
             {"LOWEST": values[0][0], "MEDIAN": values[0][-1], "HIGHEST": values[0][-2]},
             (self._chart(profile, asked, found[:, :-1]),),
             tuple(notes),
         )
+        return Result(summary=summary)
 
     def _chart(self, profile: Profile, asked: Sequence[float], found: np.ndarray) -> Chart:
         heights = np.where(np.isfinite(found), found, np.nan)

@@ -13,6 +13,8 @@ from eoscale_engine.declaration import (
     Engine,
     Output,
     Procedure,
+    Result,
+    Roles,
     Summary,
     parameter,
 )
@@ -109,18 +111,17 @@ class PrincipalComponents(Procedure):
         back = profile.with_dtype("float64" if wide else "float32")
         return [components, back] if self.reconstruction else [components]
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Gather covariances, then project."""
         profile = engine.profile(images["INPUT"][0])
         found = engine.reduce(Covariance(), images)
         basis = self._basis(found, profile)
         kept = basis.first(self.components or profile.count)
-        made = engine.filter(forward(kept, profile), images)
+        [made] = engine.filter(forward(kept, profile), images)
+        back = None
         if self.reconstruction:
-            made += engine.filter(inverse(kept, profile.dtype), {"INPUT": made})
-        else:
-            made.append(None)
-        return made, self._summary(basis, found, profile, len(kept.vectors))
+            [back] = engine.filter(inverse(kept, profile.dtype), {"INPUT": [made]})
+        return Result((made, back), self._summary(basis, found, profile, len(kept.vectors)))
 
     def _basis(self, found: Covariances, profile: Profile) -> Basis:
         if found.pixels < 2:

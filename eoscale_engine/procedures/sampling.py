@@ -12,6 +12,8 @@ from eoscale_engine.declaration import (
     Engine,
     Input,
     Procedure,
+    Result,
+    Roles,
     Summary,
     Table,
     image,
@@ -136,7 +138,7 @@ class SamplePixels(Procedure):
         """Points have coordinates."""
         return "coordinates"
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Draw, then tabulate."""
         images = {item.role: images.get(item.role, ()) for item in self.inputs}
         within = selection(images, engine, self.all_touched)
@@ -152,19 +154,20 @@ class SamplePixels(Procedure):
         listed = tuple((c.name, c.image, c.band, c.label, c.unit) for c in columns)
         tables.append(Table("Columns", what, listed))
         found = sample.found
-        return Summary(
+        summary = Summary(
             self.label,
             tuple(tables),
             {"POINTS": sum(found), "CLASSES": sum(map(bool, found)) if stratified else 0},
             sample_charts(sample, columns, stratified=stratified),
             (*self._notes(sample, profiles), *selection_notes(within)),
         )
+        return Result(summary=summary)
 
     # ---- the draw
 
     def _sample(
         self,
-        images: Mapping[str, Sequence[Any]],
+        images: Roles,
         engine: Engine,
         within: Any,
         profile: Profile,

@@ -14,6 +14,8 @@ from eoscale_engine.declaration import (
     HeatMap,
     Input,
     Procedure,
+    Result,
+    Roles,
     Summary,
     Table,
     Within,
@@ -183,7 +185,7 @@ class ScatterPlot(Procedure):
         """Bounds that are given need not be looked for."""
         return None not in (*self._bounds[0], *self._bounds[1])
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Find the bounds that are not given, then count."""
         pair = {role: images[role] for role in ("INPUT", "SECOND") if images.get(role)}
         profiles = [engine.profile(keys[0]) for keys in pair.values()]
@@ -197,11 +199,11 @@ class ScatterPlot(Procedure):
         notes += selection_notes(within)
         for profile, number in ((profiles[0], self.band), (profiles[-1], second)):
             notes += scale_notes(profile.selected((number,)), self.raw)
-        return self._summary(counted, axes, self._names(profiles, second), notes)
+        return Result(summary=self._summary(counted, axes, self._names(profiles, second), notes))
 
     def _axes(
         self,
-        pair: Mapping[str, Sequence[Any]],
+        pair: Roles,
         engine: Engine,
         profiles: Sequence[Profile],
         second: int,

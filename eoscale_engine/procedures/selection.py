@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
-from eoscale_engine.declaration import Engine, Within, image, polygons
+from eoscale_engine.declaration import Engine, Roles, Within, image, polygons
 
 MASK = image(
     "MASK",
@@ -32,9 +31,7 @@ ALL_TOUCHED: dict[str, Any] = {
 """The parameter ``all_touched`` of what takes polygons."""
 
 
-def selection(
-    images: Mapping[str, Sequence[Any]], engine: Engine, all_touched: bool = False
-) -> Optional[Within]:
+def selection(images: Roles, engine: Engine, all_touched: bool = False) -> Optional[Within]:
     """Where a procedure with the inputs MASK and POLYGONS looks; None for everywhere.
 
     Parameters

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Optional
 
 import numpy as np
 
-from eoscale_engine.declaration import Engine, Output, Procedure, parameter
+from eoscale_engine.declaration import Engine, Output, Procedure, Result, Roles, parameter
 from eoscale_engine.filters.labels.labelling import (
     CONNECTIVITIES,
     CONNECTIVITY_HELP,
@@ -83,7 +83,7 @@ class Sieve(Procedure):
         """Labels, and the image."""
         return [*PieceLabels(self.connectivity, "all values").output_profiles(inputs), inputs[0]]
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> list[Any]:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Find objects and their sizes, what the small ones touch, and dissolve them."""
         labels, objects = find_objects(images, engine, PieceLabels(self.connectivity, "all values"))
         small = [outside(found.sizes, self.minimum, None) for found in objects]
@@ -92,7 +92,7 @@ class Sieve(Procedure):
         changed = [new != found.values for new, found in zip(values, objects)]
         made = replaced(images, engine, labels, objects, changed, values)
         engine.release(labels)
-        return made
+        return Result(tuple(made))
 
 
 def dissolved(objects: Objects, touched: Contacts, minimum: int) -> np.ndarray:

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any, ClassVar, Optional
 
-from eoscale_engine.declaration import Engine, Output, Procedure, Summary, Table, parameter
+from eoscale_engine.declaration import (
+    Engine,
+    Output,
+    Procedure,
+    Result,
+    Roles,
+    Summary,
+    Table,
+    parameter,
+)
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.radar.speckle import (
     AMPLITUDE,
@@ -167,7 +176,7 @@ class SpeckleFilter(Procedure):
         """Floats."""
         return Speckle(looks=(1.0,) * inputs[0].count).output_profiles(inputs)
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Find the number of looks if it is not given, then filter."""
         profile = engine.profile(images["INPUT"][0])
         if self.looks and self.data != DECIBEL:
@@ -195,11 +204,9 @@ class SpeckleFilter(Procedure):
             {"LOOKS": looks[0]},
             notes=(note,),
         )
-        return made, summary
+        return Result(tuple(made), summary)
 
-    def _check_sign(
-        self, images: Mapping[str, Sequence[Any]], engine: Engine, profile: Profile
-    ) -> None:
+    def _check_sign(self, images: Roles, engine: Engine, profile: Profile) -> None:
         """Refuse decibels by their sign, in a few windows all over the image."""
         whole = Window(0, 0, profile.height, profile.width)
         rows, cols = ({0, size // 2, max(0, size - _SIDE)} for size in profile.shape[1:])
@@ -220,7 +227,7 @@ class SpeckleFilter(Procedure):
                 f"{self.data} is not. Set 'Pixels are' to {DECIBEL}."
             )
 
-    def _looks(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> tuple[float, ...]:
+    def _looks(self, images: Roles, engine: Engine) -> tuple[float, ...]:
         """Of each band; of the first one that has a result where it has none."""
         counter = LocalLooks(data=self.data)
         windows = engine.reduce(counter, images)

@@ -14,6 +14,8 @@ from eoscale_engine.declaration import (
     Engine,
     Input,
     Procedure,
+    Result,
+    Roles,
     Summary,
     Table,
     Within,
@@ -139,7 +141,11 @@ class RasterStatistics(Procedure):
         small = np.dtype(inputs[0].dtype).itemsize <= 2
         return small or not (self.percentiles or self.distinct)
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
+    def run(self, images: Roles, engine: Engine) -> Result:
+        """What is found, alone."""
+        return Result(summary=self.found_in(images, engine))
+
+    def found_in(self, images: Roles, engine: Engine) -> Summary:
         """Count or add up, refine the percentiles, and list by band."""
         profile = engine.profile(images["INPUT"][0])
         within = selection(images, engine, self.all_touched)
@@ -175,7 +181,7 @@ class RasterStatistics(Procedure):
 
     def _first_pass(
         self,
-        images: Mapping[str, Sequence[Any]],
+        images: Roles,
         engine: Engine,
         profile: Profile,
         within: Optional[Within],

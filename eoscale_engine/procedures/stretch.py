@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Optional
 
-from eoscale_engine.declaration import Engine, Output, Procedure, Summary, Table, parameter
+from eoscale_engine.declaration import (
+    Engine,
+    Output,
+    Procedure,
+    Result,
+    Roles,
+    Summary,
+    Table,
+    parameter,
+)
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.pixel.stretch import LinearStretch
 from eoscale_engine.procedures.statistics import RasterStatistics
@@ -131,7 +140,7 @@ class Stretch(Procedure):
         """Bytes."""
         return [inputs[0].with_dtype("uint8")]
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Any:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Find the bounds, then stretch."""
         profile = engine.profile(images["INPUT"][0])
         bounds = self._bounds(images, engine)
@@ -153,9 +162,9 @@ class Stretch(Procedure):
             {"LOWER": bounds[0][0], "UPPER": bounds[0][1]},
             notes=(f"low becomes {self.lowest}, high {self.highest}; nodata is 0.",),
         )
-        return made, summary
+        return Result(tuple(made), summary)
 
-    def _bounds(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> list[Bounds]:
+    def _bounds(self, images: Roles, engine: Engine) -> list[Bounds]:
         """Of each band."""
         if self.method == "percentiles":
             asked = (self.lower_percentile, self.upper_percentile)
@@ -165,7 +174,7 @@ class Stretch(Procedure):
             ranges = engine.reduce(ValueRange(), images)
             return [_NOTHING if pair is None else self._usable(*pair) for pair in ranges]
         if self.method == "standard deviations":
-            table = RasterStatistics(percentiles=()).run(images, engine).tables[0]
+            table = RasterStatistics(percentiles=()).found_in(images, engine).tables[0]
             places = [table.columns.index(name) for name in ("mean", "std_dev")]
             moments = [[row[place] for place in places] for row in table.rows]
             return [

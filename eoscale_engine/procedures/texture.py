@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Optional
 
-from eoscale_engine.declaration import Engine, Output, Procedure, parameter
+from eoscale_engine.declaration import Engine, Output, Procedure, Result, Roles, parameter
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.texture.glcm import (
     DIRECTIONS,
@@ -185,7 +185,7 @@ class Texture(Procedure):
         names = ("",) * (inputs[0].count * len(self.features))
         return [inputs[0].with_dtype("float32").with_bands(names)]
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> list[Any]:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Find the bounds that are not given, then compute the features."""
         bounds = find_bounds(self.label, self.lower, self.upper, images, engine)
         glcm = Glcm(
@@ -193,4 +193,4 @@ class Texture(Procedure):
             distance=self.distance, direction=self.direction, symmetric=self.symmetric,
             nodata=self.nodata, fill=self.fill,
         )  # fmt: skip
-        return engine.filter(glcm, images)
+        return Result(tuple(engine.filter(glcm, images)))

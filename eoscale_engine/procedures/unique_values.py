@@ -13,6 +13,8 @@ from eoscale_engine.declaration import (
     Engine,
     Input,
     Procedure,
+    Result,
+    Roles,
     Summary,
     Table,
     image,
@@ -91,7 +93,7 @@ class UniqueValues(Procedure):
         """Values have areas."""
         return "areas"
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Count, and list by band."""
         key = images["INPUT"][0]
         profile, within = engine.profile(key), selection(images, engine, self.all_touched)
@@ -101,7 +103,7 @@ class UniqueValues(Procedure):
         if not all(band.tally.pixels.size for band in found):
             notes.append("A band without a valid pixel has no values.")
         notes += [*scale_notes(profile, self.raw), *selection_notes(within)]
-        return self._summary(found, profile, areas, notes)
+        return Result(summary=self._summary(found, profile, areas, notes))
 
     def _summary(
         self,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Optional
 
-from eoscale_engine.declaration import Engine
+from eoscale_engine.declaration import Engine, Roles
 from eoscale_engine.errors import InputError
 from eoscale_engine.reductions.histogram import ValueRange
 
@@ -28,7 +28,7 @@ def find_bounds(
     label: str,
     lower: Optional[float],
     upper: Optional[float],
-    images: Mapping[str, Sequence[Any]],
+    images: Roles,
     engine: Engine,
 ) -> tuple[Bounds, ...]:
     """Both bounds of each band: as given, else its smallest and largest finite value.

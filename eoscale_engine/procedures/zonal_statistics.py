@@ -12,6 +12,8 @@ from eoscale_engine.declaration import (
     Engine,
     Input,
     Procedure,
+    Result,
+    Roles,
     Summary,
     image,
     parameter,
@@ -174,9 +176,9 @@ class ZonalStatistics(Procedure):
                     "numbers first, for example with Reclassify or gdal_translate -ot Int32."
                 )
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> Summary:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Compact zones from their windows, the others cell by cell."""
-        return statistics_of_zones(self, images, engine, COMPACT_SIDE)
+        return Result(summary=statistics_of_zones(self, images, engine, COMPACT_SIDE))
 
     @property
     def asked(self) -> Asked:
@@ -186,7 +188,7 @@ class ZonalStatistics(Procedure):
 
 
 def statistics_of_zones(
-    asked: ZonalStatistics, images: Mapping[str, Sequence[Any]], engine: Engine, side: int
+    asked: ZonalStatistics, images: Roles, engine: Engine, side: int
 ) -> Summary:
     """The summary, with zones in windows up to this side taken at once; -1 for none of them."""
     profile = engine.profile(images["INPUT"][0])
@@ -204,7 +206,7 @@ def statistics_of_zones(
 
 def _unweighted(
     asked: ZonalStatistics,
-    images: Mapping[str, Sequence[Any]],
+    images: Roles,
     engine: Engine,
     zones: Zones,
     windows: Sequence[tuple[Window, float]],
@@ -244,7 +246,7 @@ def _together(zones: Sequence[tuple[int, Window]]) -> dict[Window, list[int]]:
 
 def _zones(
     asked: ZonalStatistics,
-    images: Mapping[str, Sequence[Any]],
+    images: Roles,
     engine: Engine,
     areas: Optional[np.ndarray],
 ) -> tuple[Zones, list[tuple[Window, float]]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eoscale_engine.declaration import Engine
+from eoscale_engine.declaration import Engine, Roles
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.keys import ordered_keys, value_of_key
 from eoscale_engine.reductions.zones import Zones, starts_of
@@ -30,7 +30,7 @@ MOST_ROWS = 1 << 23
 
 def scattered_zones(
     engine: Engine,
-    images: Mapping[str, Sequence[Any]],
+    images: Roles,
     zones: Zones,
     numbers: Sequence[int],
     asked: Asked,
@@ -64,7 +64,7 @@ class _Batch:
     """So many zones as one pass can take; ``place`` is a zone's index in ``numbers``."""
 
     engine: Engine
-    images: Mapping[str, Sequence[Any]]
+    images: Roles
     zones: Zones
     numbers: np.ndarray
     asked: Asked

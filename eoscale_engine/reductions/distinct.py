@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Optional
 
 import numpy as np
 
-from eoscale_engine.declaration import Block, Blocks, Engine, Reduction, Within, parameter
+from eoscale_engine.declaration import Block, Blocks, Engine, Reduction, Roles, Within, parameter
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.statistics import valid_chunks
 from eoscale_engine.tiling import CELL
@@ -92,7 +92,7 @@ def _once(ascending: np.ndarray) -> np.ndarray:
 
 def distinct_pixels(
     engine: Engine,
-    images: Mapping[str, Sequence[Any]],
+    images: Roles,
     valid: int,
     *,
     within: Optional[Within] = None,

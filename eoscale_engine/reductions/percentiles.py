@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
 import numpy as np
 
-from eoscale_engine.declaration import Engine, Within
+from eoscale_engine.declaration import Engine, Roles, Within
 from eoscale_engine.profile import Band
 from eoscale_engine.reductions.key_counts import BINS, DIGIT, Counts, DigitCounts, KeyCounts
 from eoscale_engine.reductions.keys import value_of_key
@@ -28,7 +28,7 @@ class _Rank:
 
 def exact_percentiles(
     engine: Engine,
-    images: Mapping[str, Sequence[Any]],
+    images: Roles,
     percentiles: Sequence[float],
     *,
     raw: bool = False,

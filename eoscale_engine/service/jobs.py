@@ -9,7 +9,7 @@ from typing import Any, Callable, Optional
 
 from eoscale_engine.catalogue import declaration_named
 from eoscale_engine.context import EOContextManager, Observer, Resources
-from eoscale_engine.declaration import Declaration, ImageFilter, Procedure, Reduction
+from eoscale_engine.declaration import Declaration, Procedure, Reduction, Result
 from eoscale_engine.errors import InputError, OutputError
 from eoscale_engine.filters.pixel.copy import Copy
 from eoscale_engine.grids import window_of_extent
@@ -68,23 +68,14 @@ def run_job(
         extent = _extent(context, keys, job.get("extent"))
         context.check(declaration, roles)
         _load(context, resources, declaration, keys, extent, tile_pixels, observer.log)
-        summary, made = None, []
         if isinstance(declaration, Copy) and extent is None:
-            made = keys
-        elif isinstance(declaration, ImageFilter):
-            paths = [
-                _raw_path(wanted.get(output.name, {})) for output in declaration.outputs
-            ]  # fmt: skip
-            made = context.filter(declaration, roles, extent=extent, paths=paths)
-        elif isinstance(declaration, Reduction):
-            summary = context.reduce(declaration, roles, extent=extent)
-        elif isinstance(declaration, Procedure):
-            found = context.run(declaration, roles, extent=extent)
-            pair = (found, None) if isinstance(found, list) else ([], found)
-            made, summary = found if isinstance(found, tuple) else pair
-        outcome = Outcome({"images": {}, "summary": None if summary is None else jsonable(summary)})
+            made = Result(tuple(keys))
+        else:
+            paths = [_raw_path(wanted.get(output.name, {})) for output in declaration.outputs]
+            made = context.run(declaration, roles, extent=extent, paths=paths)
+        outcome = Outcome({"images": {}, "summary": jsonable(made.summary)})
         try:
-            for output, key in zip(declaration.outputs, made):
+            for output, key in zip(declaration.outputs, made.images):
                 if key is not None and output.name in wanted:
                     description = _deliver(context, key, wanted[output.name], outcome)
                     outcome.message["images"][output.name] = description

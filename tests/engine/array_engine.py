@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any, Optional
 
@@ -16,6 +16,7 @@ from eoscale_engine.declaration import (
     ImageFilter,
     Procedure,
     Reduction,
+    Roles,
     Summary,
     Within,
 )
@@ -39,13 +40,13 @@ class ArrayEngine(Engine):
         self._pixels, self._valid, self._cell = pixels, valid, cell
         self.passes: list[str] = []
 
-    def profile(self, image: Any) -> Profile:
+    def profile(self, key: str) -> Profile:
         return self._profile
 
     def reduce(
         self,
         declaration: Reduction,
-        images: Mapping[str, Sequence[Any]],
+        images: Roles,
         *,
         within: Optional[Within] = None,
         windows: Optional[Sequence[Window]] = None,
@@ -59,15 +60,15 @@ class ArrayEngine(Engine):
             partials.append(declaration.map(Blocks(core, {"INPUT": [block]})))
         return declaration.finish(reduce(declaration.merge, partials), [self._profile])
 
-    def filter(self, declaration: ImageFilter, images: Mapping[str, Sequence[Any]]) -> list[Any]:
+    def filter(self, declaration: ImageFilter, images: Roles) -> list[str]:
         raise NotImplementedError
 
     def polygons(
-        self, key: Any, like: Any, *, field: str = "", all_touched: bool = False
+        self, key: str, like: str, *, field: str = "", all_touched: bool = False
     ) -> Polygons:
         raise NotImplementedError
 
-    def release(self, image: Any) -> None:
+    def release(self, key: str) -> None:
         raise NotImplementedError
 
     def run(self, procedure: Procedure) -> Summary:
@@ -75,7 +76,7 @@ class ArrayEngine(Engine):
         procedure.check({"INPUT": [self._profile]})
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            summary = procedure.run({"INPUT": [0]}, self)
-        assert isinstance(summary, Summary)
+            summary = procedure.run({"INPUT": ["image"]}, self).summary
+        assert summary is not None
         assert tuple(summary.numbers) == tuple(name for name, _ in procedure.numbers)
         return summary

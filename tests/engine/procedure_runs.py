@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 
 from eoscale_engine.context import EOContextManager
-from eoscale_engine.declaration import Declaration, Procedure, Reduction, Summary
+from eoscale_engine.declaration import Declaration, Reduction
 from eoscale_engine.profile import Band, Profile
 
 
@@ -66,14 +66,9 @@ def run(declaration: Declaration, *images: Image, extent: Any = None) -> Any:
             context.get_array(keys[-1])[:] = one.pixels
         if isinstance(declaration, Reduction):
             return context.reduce(declaration, keys, extent=extent)
-        if not isinstance(declaration, Procedure):
-            made: Any = context.filter(declaration, keys, extent=extent)  # type: ignore[arg-type]
-        else:
-            made = context.run(declaration, keys, extent=extent)
-        found, summary = made if isinstance(made, tuple) else (made, None)
-        if isinstance(found, Summary):
-            return Made([], found)
-        return Made([None if key is None else _image(context, key) for key in found], summary)
+        made = context.run(declaration, keys, extent=extent)
+        images_made = [None if key is None else _image(context, key) for key in made.images]
+        return Made(images_made, made.summary)
 
 
 def _image(context: EOContextManager, key: str) -> Image:

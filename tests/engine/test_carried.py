@@ -17,7 +17,7 @@ from osgeo import gdal, osr
 from eoscale_engine import catalogue
 from eoscale_engine.attribute_tables import AttributeColumn, AttributeTable
 from eoscale_engine.context import EOContextManager
-from eoscale_engine.declaration import ImageFilter
+from eoscale_engine.declaration import ImageFilter, Result
 from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
 from eoscale_engine.filters.neighbourhood.gaussian import Gaussian
 from eoscale_engine.filters.pixel.band_math import BandMath
@@ -170,12 +170,19 @@ CHANGED = {
 }  # fmt: skip
 """What is right though it is not what the image had."""
 
+
+def only(made: Result) -> str:
+    (key,) = made.images
+    assert key
+    return key
+
+
 STEPS: dict[str, Callable[[EOContextManager, str], str]] = {
     "load": lambda c, path: c.open_raster(path),
     "copy": lambda c, path: c.filter(Copy(), c.describe(path))[0],
     "stack": lambda c, path: c.filter(Stack(), [c.open_raster(path)])[0],
-    "sieve": lambda c, path: c.run(Sieve(minimum=2), c.open_raster(path))[0],
-    "object size": lambda c, path: c.run(ObjectSize(), c.open_raster(path))[0][0],
+    "sieve": lambda c, path: only(c.run(Sieve(minimum=2), c.open_raster(path))),
+    "object size": lambda c, path: only(c.run(ObjectSize(), c.open_raster(path))),
     "gaussian": lambda c, path: c.filter(Gaussian(sigma=1.0), c.open_raster(path))[0],
     "crop": lambda c, path: c.crop(c.open_raster(path), Window(*CORNER, 15, 20)),
 }

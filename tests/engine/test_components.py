@@ -57,9 +57,11 @@ def run(
         profile = Profile(*size, cube.dtype.name, bands, None, Affine(2, 0, 900, 0, -2, 500))
     key = context.create_image(profile)
     context.get_array(key)[:] = cube
-    [made], summary = context.run(procedure, key, extent=extent)
+    found = context.run(procedure, key, extent=extent)
+    (made,) = found.images
+    assert made
     result = context.get_array(made).copy()
-    return (result if pixels.ndim == 3 else result[0]), summary, context.profile(made)
+    return (result if pixels.ndim == 3 else result[0]), found.summary, context.profile(made)
 
 
 def patches(

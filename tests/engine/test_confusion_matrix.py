@@ -41,7 +41,7 @@ def compared(
                 context.get_array(roles[role])[:] = one.pixels
         if polygons is not None:
             roles["POLYGONS"] = context.open_polygons(str(polygons))
-        return Made([], context.run(ConfusionMatrix(**parameters), roles, extent=extent))
+        return Made([], context.run(ConfusionMatrix(**parameters), roles, extent=extent).summary)
 
 
 def images_of(matrix: Any, classes: Any, dtype: str = "uint8") -> tuple[Image, Image]:

@@ -16,17 +16,36 @@ from osgeo import gdal, osr
 
 from eoscale_engine.callable_work import Tile
 from eoscale_engine.context import EOContextManager, Observer
-from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, Procedure, image
-from eoscale_engine.errors import Cancelled, GridError, InputError, OutputError, TileError
+from eoscale_engine.declaration import (
+    Blocks,
+    ImageFilter,
+    Output,
+    Pixels,
+    Procedure,
+    Result,
+    Summary,
+    image,
+)
+from eoscale_engine.errors import (
+    Cancelled,
+    EngineError,
+    GridError,
+    InputError,
+    OutputError,
+    TileError,
+)
 from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
 from eoscale_engine.filters.neighbourhood.gaussian import Gaussian
 from eoscale_engine.filters.pixel.copy import Copy
 from eoscale_engine.memory.folder import shared_memory_root
 from eoscale_engine.procedures.statistics import RasterStatistics
 from eoscale_engine.profile import CRS, Affine, Band, Profile
+from eoscale_engine.reductions.python_reduction import PythonReduction
+from eoscale_engine.reductions.statistics import BandMoments
 from eoscale_engine.tiling import Window
 
 ROOT = Path(__file__).parents[2]
+USER = str(ROOT / "tests" / "data" / "user_functions.py")
 
 
 @pytest.fixture
@@ -73,6 +92,12 @@ def filled(context: EOContextManager, pixels: Any = None, **changes: Any) -> str
     assert not context.get_array(key).any()
     context.get_array(key)[:] = pixels
     return key
+
+
+def numbers_of(context: EOContextManager, key: str, **parameters: Any) -> Any:
+    summary = context.run(RasterStatistics(**parameters), key).summary
+    assert summary
+    return summary.numbers
 
 
 # ---------------------------------------------------------------- files
@@ -146,7 +171,7 @@ def test_profiles_change(context: EOContextManager, path: str) -> None:
         assert context.update_profile(key, values) == key
         assert context.profile(key).nodata == 8
         assert context.profile(key).transform.to_gdal() == (2, 1, 0, 3, 0, -1)
-        count = context.run(RasterStatistics(raw=True), key).numbers
+        count = numbers_of(context, key, raw=True)
         assert (count["VALID"], count["INVALID"]) == (41, 1)
         dataset = gdal.Open(context.publish(key))
         assert dataset.GetRasterBand(1).GetNoDataValue() == 8
@@ -201,7 +226,7 @@ def test_what_is_written_into_an_array_counts(context: EOContextManager) -> None
     [made] = context.filter(Copy(), filled(context, nodata=-1))
     context.publish(made)
     context.get_array(made)[:, :3] = -1
-    assert context.run(RasterStatistics(), made).numbers["INVALID"] == 21
+    assert numbers_of(context, made)["INVALID"] == 21
     band = gdal.Open(context.publish(made))
     assert float(band.GetRasterBand(1).GetMetadataItem("STATISTICS_MINIMUM")) == 21
 
@@ -280,6 +305,7 @@ class Two(Procedure):
     """Filters twice and keeps one."""
 
     inputs = (image(),)
+    outputs = (Output("OUTPUT"), Output("OTHER", optional=True))
 
     def __init__(self, fail: bool = False) -> None:
         self.fail = fail
@@ -289,13 +315,14 @@ class Two(Procedure):
         [two] = engine.filter(Copy(), one)
         if self.fail:
             raise InputError("no")
-        return [two, None]
+        return Result((two, None))
 
 
 def test_a_procedure_leaves_its_results_only(context: EOContextManager, path: str) -> None:
     for key in (filled(context), context.describe(path)):
         before = set(context._entries)
-        [made, nothing] = context.run(Two(), key, extent=Window(1, 2, 3, 9))
+        made, nothing = context.run(Two(), key, extent=Window(1, 2, 3, 9)).images
+        assert made
         assert nothing is None
         np.testing.assert_array_equal(context.get_array(made), cube()[:, 1:4, 2:])
         assert context.profile(made).transform * (0, 0) == (520, 890)
@@ -304,6 +331,34 @@ def test_a_procedure_leaves_its_results_only(context: EOContextManager, path: st
         with pytest.raises(InputError, match="^no$"):
             context.run(Two(fail=True), key, extent=Window(1, 2, 3, 9))
         assert set(context._entries) == before
+
+
+def test_every_kind_gives_one_result(context: EOContextManager, path: str) -> None:
+    key, extent = context.describe(path), Window(1, 2, 3, 4)
+    made = context.run(Copy(), key, extent=extent)
+    assert made.summary is None
+    np.testing.assert_array_equal(context.get_array(str(made.images[0])), cube()[:, 1:4, 2:6])
+    counting = PythonReduction(USER, function="extremes", merge_function="merge_extremes")
+    found = context.run(counting, key, extent=extent)
+    assert found == Result(summary=context.reduce(counting, key, extent=extent))
+    assert isinstance(found.summary, Summary)
+    with pytest.raises(InputError, match="call reduce"):
+        context.run(BandMoments(), key)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (Result(("a",)), "returned 1 image.* where 2"),
+        ([None, None], "returned list; run must return Result"),
+    ],
+)
+def test_a_procedure_returns_a_result(
+    given: Any, text: str, context: EOContextManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Two, "run", lambda *_: given)
+    with pytest.raises(EngineError, match=f"^Two {text}"):
+        context.run(Two(), filled(context))
 
 
 def test_an_extent_must_meet_the_image(context: EOContextManager) -> None:

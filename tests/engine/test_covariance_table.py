@@ -28,7 +28,9 @@ def found(*images: Image, mask: Any = None, extent: Any = None, **options: Any) 
         roles = {"INPUTS": [key(one) for one in images]}
         if mask is not None:
             roles["MASK"] = [key(image(mask[None]))]
-        return Made([], context.run(CovarianceAndCorrelation(**options), roles, extent=extent))
+        return Made(
+            [], context.run(CovarianceAndCorrelation(**options), roles, extent=extent).summary
+        )
 
 
 def matrix(made: Made, table: str) -> np.ndarray:

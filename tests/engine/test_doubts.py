@@ -13,7 +13,7 @@ import pytest
 from osgeo import gdal, osr
 
 from eoscale_engine.context import EOContextManager, Observer
-from eoscale_engine.declaration import Declaration, ImageFilter, Procedure
+from eoscale_engine.declaration import Declaration
 from eoscale_engine.errors import GridError, InputError, InputWarning
 from eoscale_engine.filters.neighbourhood.gaussian import Gaussian
 from eoscale_engine.filters.pixel.band_math import BandMath
@@ -90,13 +90,6 @@ def crs_of(text: str) -> CRS:
     return CRS(reference.ExportToWkt(["FORMAT=WKT2_2019"]))
 
 
-def ran(context: EOContextManager, declaration: Declaration, keys: Any) -> Any:
-    if isinstance(declaration, ImageFilter):
-        return context.filter(declaration, keys)
-    assert isinstance(declaration, Procedure)
-    return context.run(declaration, keys)
-
-
 def told(
     declaration: Declaration,
     *images: Profile,
@@ -120,7 +113,7 @@ def told(
         for number, key in enumerate(keys):
             array = context.get_array(key)
             array[:] = np.random.default_rng(number).choice(values, array.shape)
-        ran(context, declaration, keys * 2 if same else keys)
+        context.run(declaration, keys * 2 if same else keys)
     return heard
 
 
@@ -378,7 +371,7 @@ def test_control_points_are_refused_where_places_matter(unplaced: Path, tmp_path
         ]
         for declaration, keys in refused:
             with pytest.raises(InputError, match=r"'raw scene' has .* only.* Warp it first"):
-                ran(context, declaration, keys)
+                context.run(declaration, keys)
 
 
 def test_pixels_alone_go_on_without_a_grid(

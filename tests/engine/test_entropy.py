@@ -106,7 +106,8 @@ def procedure(pixels: np.ndarray, extent: Any = None, **parameters: Any) -> np.n
     with EOContextManager(inline=True) as context:
         key = context.create_image(profile_of(pixels, (Band(nodata=0),) * len(pixels)))
         context.get_array(key)[:] = pixels
-        (made,) = context.run(LocalEntropy(**parameters), [key], extent=extent)
+        (made,) = context.run(LocalEntropy(**parameters), [key], extent=extent).images
+        assert made
         return context.get_array(made).copy()
 
 

@@ -10,7 +10,7 @@ import pytest
 from osgeo import gdal
 
 from eoscale_engine.context import EOContextManager
-from eoscale_engine.declaration import Declaration, ImageFilter
+from eoscale_engine.declaration import Declaration
 from eoscale_engine.memory.images import Image
 from eoscale_engine.memory.store import ImageStore
 from eoscale_engine.service.estimate import estimated
@@ -42,13 +42,6 @@ class Watch:
         monkeypatch.setattr(store, "release", released)
 
 
-def run(context: EOContextManager, declaration: Declaration, keys: Any) -> None:
-    if isinstance(declaration, ImageFilter):
-        context.filter(declaration, keys)
-    else:
-        context.run(declaration, keys)  # type: ignore[arg-type]
-
-
 @pytest.mark.filterwarnings("ignore::eoscale_engine.errors.InputWarning")
 @pytest.mark.parametrize("declaration", NAMED)
 def test_images_take_no_more_than_was_estimated(
@@ -63,7 +56,7 @@ def test_images_take_no_more_than_was_estimated(
                 keys = keys_by_role(context, declaration, images, roles)
                 profiles = [image.profile for image in images]
                 watch = Watch(context._runs.store, monkeypatch)
-                run(context, declaration, keys)
+                context.run(declaration, keys)
                 found = estimated(declaration, profiles).results
             # and about that: what is thought too large goes to disk
             assert watch.most <= found <= 2 * watch.most, (dtype, roles)

@@ -583,11 +583,10 @@ def procured(
     with EOContextManager(resources=resources, **cuts) as context:
         keys_of_roles = keys_by_role(context, declaration, images, roles)
         made = context.run(declaration, keys_of_roles, extent=extent)
-        keys, summary = made if isinstance(made, tuple) else (made, None)
-        if not isinstance(keys, list):
-            return [], keys
-        found = [(context.get_array(key).copy(), context.profile(key)) for key in keys if key]
-        return [Picture(*pair) for pair in found], summary
+        assert bool(made.summary) == (declaration.reports or not declaration.outputs)
+        keys = [key for key in made.images if key]
+        found = [(context.get_array(key).copy(), context.profile(key)) for key in keys]
+        return [Picture(*pair) for pair in found], made.summary
 
 
 @procedures
@@ -654,12 +653,7 @@ def test_other_dtypes_are_refused_with_nothing_left(
             roles = alternatives(declaration)[0]
             images = pictures(declaration, dtype, 4, 5, roles=roles)
             keys = keys_by_role(context, declaration, images, roles)
-            kinds_of_work = {ImageFilter: context.filter, Reduction: context.reduce}
-            work: Any = next(
-                (work for kind, work in kinds_of_work.items() if isinstance(declaration, kind)),
-                context.run,
-            )
             with pytest.raises(InputError, match=dtype):
-                work(declaration, keys)
+                context.run(declaration, keys)
             given = [key for listed in keys.values() for key in listed]
             assert set(context._entries) <= set(given)

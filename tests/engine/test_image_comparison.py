@@ -128,8 +128,9 @@ def test_where_the_largest_difference_is() -> None:
         keys = [context.create_image(profile.updated({"transform": Affine(10, 0, 500, 0, -10, 90)}))
                 for _ in range(2)]  # fmt: skip
         context.get_array(keys[0])[:] = one
-        _, summary = context.run(ImageComparison(), keys)
-        _, part = context.run(ImageComparison(), keys, extent=Window(90, 10, 560, 60))
+        summary = context.run(ImageComparison(), keys).summary
+        part = context.run(ImageComparison(), keys, extent=Window(90, 10, 560, 60)).summary
+    assert summary and part
     row = dict(zip(summary.tables[0].columns, summary.tables[0].rows[0]))
     places = [row[name] for name in ("maximum_difference", "row", "column", "x", "y")]
     assert places == [7, 3, 900, 500 + 9005, 90 - 35]
@@ -143,8 +144,10 @@ def test_several_cells_and_two_workers() -> None:
         keys = [context.create_image(image(values).profile) for values in (one, two)]
         for key, values in zip(keys, (one, two)):
             context.get_array(key)[:] = values
-        [made], summary = context.run(ImageComparison(), keys)
-    assert made is None
+        made = context.run(ImageComparison(), keys)
+    summary = made.summary
+    assert made.images == (None,)
+    assert summary
     for band, found in enumerate(summary.tables[0].rows):
         row = dict(zip(summary.tables[0].columns, found))
         for name, value in wanted(one[band], two[band]).items():

@@ -106,7 +106,9 @@ def test_sample_scene(looks: int) -> None:
     """Fields, slopes, towns and an edge."""
     with EOContextManager(inline=True) as context:
         (key,) = context.filter(SampleSar(width=800, height=700, looks=looks), [])
-        found = context.run(NumberOfLooks(), [key]).numbers["LOOKS"]
+        summary = context.run(NumberOfLooks(), [key]).summary
+        assert summary
+        found = summary.numbers["LOOKS"]
         whole = context.get_array(key)[0]
         assert found == pytest.approx(looks, rel=0.1)
     seen = whole[np.isfinite(whole)]

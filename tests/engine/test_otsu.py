@@ -312,9 +312,10 @@ def test_two_workers_and_several_cells() -> None:
     with EOContextManager(nb_workers=2) as context:
         key = context.create_image(image(pixels).profile)
         context.get_array(key)[:] = pixels
-        [made], summary = context.run(OtsuThreshold(bins=64, output=True), [key])
-        classes = context.get_array(made)
-        for band, row in enumerate(summary.tables[0].rows):
+        found = context.run(OtsuThreshold(bins=64, output=True), [key])
+        assert found.summary
+        classes = context.get_array(str(found.images[0]))
+        for band, row in enumerate(found.summary.tables[0].rows):
             limits = float(pixels[band].min()), float(pixels[band].max())
             [edge], eta = by_bins(pixels[band], 64, limits, 2)
             assert row[3] == pytest.approx(edge, rel=1e-12)

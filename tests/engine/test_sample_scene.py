@@ -180,8 +180,9 @@ def test_profiles_tell_what_the_images_are() -> None:
 def test_only_the_wanted_images_are_made() -> None:
     with EOContextManager(inline=True) as context:
         wanted = SampleScene(width=40, height=30, optical=False)
-        elevation, optical, sar = context.run(wanted, {})
+        elevation, optical, sar = context.run(wanted).images
         assert optical is None
+        assert elevation and sar
         assert context.profile(elevation).bands[0].name == "elevation"
         reference = made(SampleSar(width=40, height=30), 30, 40)
         found = context.get_array(sar)

@@ -72,7 +72,8 @@ def run(
                 profile = Profile(cols, rows, pixels.dtype.name, bands, None, GRID)
                 keys.setdefault(role, []).append(context.create_image(profile))
                 context.get_array(keys[role][-1])[:] = pixels
-        found: Summary = context.run(declaration, keys, extent=extent)
+        found = context.run(declaration, keys, extent=extent).summary
+        assert found is not None
         return found
 
 

@@ -34,7 +34,7 @@ def plot(
             if picture is not None:
                 roles[role] = [context.create_image(picture.profile)]
                 context.get_array(roles[role][0])[:] = picture.pixels
-        return Made([], context.run(ScatterPlot(**options), roles, extent=extent))
+        return Made([], context.run(ScatterPlot(**options), roles, extent=extent).summary)
 
 
 def counts(made: Made) -> np.ndarray:

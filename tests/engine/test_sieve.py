@@ -177,8 +177,8 @@ def test_any_tiles_give_the_same(tile_pixels: int) -> None:
     with EOContextManager(inline=True, tile_pixels=tile_pixels) as context:
         key = context.create_image({"count": 1, "height": 120, "width": 130, "dtype": "uint8"})
         context.get_array(key)[:] = pixels
-        (made,) = context.run(Sieve(100), [key])
-        got = context.get_array(made)[0].copy()
+        (made,) = context.run(Sieve(100), [key]).images
+        got = context.get_array(str(made))[0].copy()
     valid = np.ones(pixels.shape[1:], bool)
     np.testing.assert_array_equal(got, Reference(Sieve(100), pixels[0], valid).result())
     assert (got[60, 5:125] == 7).all()

@@ -315,7 +315,8 @@ def textured(
     with EOContextManager(inline=True) as context:
         key = context.create_image(profile)
         context.get_array(key)[:] = pixels
-        (made,) = context.run(texture, key, **options)
+        (made,) = context.run(texture, key, **options).images
+        assert made
         return context.get_array(made).copy(), context.profile(made)
 
 

@@ -154,7 +154,8 @@ def test_workers_give_the_same() -> None:
     with EOContextManager(2) as context:
         key = context.create_image(one.profile)
         context.get_array(key)[:] = pixels
-        assert repr(context.run(UniqueValues(), key)) == repr(run(UniqueValues(), one).summary)
+        found = context.run(UniqueValues(), key).summary
+        assert repr(found) == repr(run(UniqueValues(), one).summary)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

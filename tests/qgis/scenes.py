@@ -14,7 +14,7 @@ def sample_scene(folder):
     """The paths of the sample scene, with companions."""
     paths = {name: str(folder / f"{name}.tif") for name in ("elevation", "optical", "sar")}
     with EOContextManager(inline=True) as context:
-        keys = context.run(SampleScene(width=90, height=70, seed=15))
+        keys = context.run(SampleScene(width=90, height=70, seed=15)).images
         for key, path in zip(keys, paths.values()):
             context.write(key, path)
     return with_companions(paths, folder)

@@ -18,6 +18,8 @@ from eoscale_engine.declaration import (
     Output,
     Pixels,
     Procedure,
+    Result,
+    Roles,
     parameter,
 )
 from eoscale_engine.errors import InputError
@@ -259,9 +261,10 @@ class SampleScene(_Grid, Procedure):
         """Those that are wanted."""
         return [filter_.output_profiles(())[0] for filter_ in self._wanted() if filter_]
 
-    def run(self, images: Mapping[str, Sequence[Any]], engine: Engine) -> list[Any]:
+    def run(self, images: Roles, engine: Engine) -> Result:
         """Elevation, optical and SAR image; None for those that are not wanted."""
-        return [filter_ and engine.filter(filter_, {})[0] for filter_ in self._wanted()]
+        made = (filter_ and engine.filter(filter_, {}) for filter_ in self._wanted())
+        return Result(tuple(keys[0] if keys else None for keys in made))
 
     def _wanted(self) -> tuple[Optional[ImageFilter], ...]:
         grid = {item.name: getattr(self, item.name) for item in fields(_Grid)}
