@@ -28,13 +28,9 @@ from eoscale_engine.procedures.zonal_statistics_tables import zones_summary
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.areas import AREA_UNIT, differing, row_areas
 from eoscale_engine.reductions.zones import Zones, ZonesFound
+from eoscale_engine.reductions.zones_columns import ZoneColumns
 from eoscale_engine.reductions.zones_shares import ShareMoments
-from eoscale_engine.reductions.zones_windows import (
-    Asked,
-    WindowZones,
-    Zone,
-    ZoneBand,
-)
+from eoscale_engine.reductions.zones_windows import Asked, WindowZones
 from eoscale_engine.tiling import Window, window_around
 
 COMPACT_SIDE = 1024
@@ -195,13 +191,15 @@ def statistics_of_zones(
     areas = row_areas(profile)
     varying = differing(areas)
     zones, windows = _zones(asked, images, engine, varying)
+    shares = len(asked.asked.percentiles)
+    columns = ZoneColumns.empty(len(zones), profile, shares, weighted=asked.weighted)
     if asked.weighted:
         found = engine.reduce(ShareMoments(zones=zones), {"INPUT": images["INPUT"]})
+        for number, zone in found.items():
+            columns.put(number, zone)
     else:
-        found = _unweighted(asked, images, engine, zones, windows, side)
-    nothing = Zone(0, 0.0, (ZoneBand(),) * profile.count)
-    listed = [found.get(number, nothing) for number in range(len(zones))]
-    return zones_summary(asked, profile, zones, listed, areas)
+        _unweighted(asked, images, engine, zones, windows, side, columns)
+    return zones_summary(asked, profile, zones, columns, areas)
 
 
 def _unweighted(
@@ -211,8 +209,9 @@ def _unweighted(
     zones: Zones,
     windows: Sequence[tuple[Window, float]],
     side: int,
-) -> dict[int, Zone]:
-    """Each zone that has pixels, by its number."""
+    columns: ZoneColumns,
+) -> None:
+    """Enter all zones that have pixels."""
     roles = {role: images.get(role, ()) for role in ("INPUT", "ZONES")}
     compact, scattered = [], []
     for number, (window, share) in enumerate(windows):
@@ -221,13 +220,13 @@ def _unweighted(
                 compact.append((number, window))
         else:
             scattered.append(number)
-    found: dict[int, Zone] = {}
     if compact:
         together = _together(compact)
         work = WindowZones(zones=zones, asked=asked.asked, windows=together)
-        found = engine.reduce(work, roles, windows=list(together))
-    found.update(scattered_zones(engine, roles, zones, scattered, asked.asked))
-    return found
+        for part in engine.reduce(work, roles, windows=list(together)):
+            part.enter(columns)
+    for number, zone in scattered_zones(engine, roles, zones, scattered, asked.asked).items():
+        columns.put(number, zone)
 
 
 def _together(zones: Sequence[tuple[int, Window]]) -> dict[Window, list[int]]:

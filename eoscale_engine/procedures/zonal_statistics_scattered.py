@@ -12,9 +12,10 @@ from eoscale_engine.declaration import Engine, Roles
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.keys import ordered_keys, value_of_key
 from eoscale_engine.reductions.zones import Zones, starts_of
+from eoscale_engine.reductions.zones_columns import Value, Zone, ZoneBand
 from eoscale_engine.reductions.zones_counts import Intervals, ZoneBins, ZoneValues
 from eoscale_engine.reductions.zones_moments import BandMoments, ZoneMoments
-from eoscale_engine.reductions.zones_windows import Asked, Value, Zone, ZoneBand
+from eoscale_engine.reductions.zones_windows import Asked
 from eoscale_engine.tiling import CELL
 
 BINS = 1 << 17

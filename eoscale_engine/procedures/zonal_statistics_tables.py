@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Optional
 
 import numpy as np
@@ -15,7 +16,8 @@ from eoscale_engine.profile import Band, Profile
 from eoscale_engine.reductions.areas import UNITS, area_note
 from eoscale_engine.reductions.statistics import scale_notes
 from eoscale_engine.reductions.zones import Zones
-from eoscale_engine.reductions.zones_windows import Asked, Zone, ZoneBand, moment_values
+from eoscale_engine.reductions.zones_columns import BandColumns, ZoneColumns, listed
+from eoscale_engine.reductions.zones_windows import Asked
 
 MOST_BARS = 50
 """Zones of a chart with a bar for each; of more, their means are counted."""
@@ -34,70 +36,64 @@ def _columns(asked: Any, profile: Profile) -> tuple[str, ...]:
     return ("zone", *(asked.prefix + name for name in ("pixels", "area", *each)))
 
 
-def _band_values(asked: Asked, found: ZoneBand, band: Band) -> tuple[Any, ...]:
-    """A zone's values in one band, in the order of the columns."""
-    moments = found.moments
-    percentiles = found.percentiles or (None,) * len(asked.percentiles)
-    modes = found.modes or ((None,) * len(MODES) if asked.values else ())
-    values = moment_values(moments, band, asked.raw)
-    return (moments.valid, moments.invalid, *values, *percentiles, *modes)
+def _band_columns(asked: Asked, found: BandColumns, band: Band) -> list[Sequence[Any]]:
+    """The values of all zones in one band, in the order of the columns."""
+    some = found.moments.valid > 0
+    columns: list[Sequence[Any]] = [found.moments.valid.tolist(), found.invalid.tolist()]
+    columns += found.values(band, asked.raw)
+    columns += [listed(column, some) for column in found.percentiles.T]
+    if asked.values:
+        nothing = (None,) * len(MODES)
+        columns += zip(*(found.modes.get(zone, nothing) for zone in range(some.size)))
+    return columns
 
 
 def zones_summary(
     asked: Any,
     profile: Profile,
     zones: Zones,
-    listed: Sequence[Zone],
+    found: ZoneColumns,
     areas: Optional[np.ndarray],
 ) -> Summary:
-    """The summary of zones, listed by their numbers.
+    """The summary of zones.
 
     ``asked`` is the declaration; ``areas`` are square metres of a pixel of each row.
     """
-    layer = zones.polygons
+    layer, count = zones.polygons, len(zones)
     names = zones.values.tolist() if layer is None else layer.ids
-    unit = UNITS[asked.area_unit]
     # rows of one area: its product with the number of pixels is more exact than a sum
-    same = None if areas is None or zones.row_areas is not None else float(areas[0])
-    look, rows = asked.asked, []
-    for name, zone in zip(names, listed):
-        area = zone.area if same is None else zone.pixels * same
-        values = [
-            value
-            for found, band in zip(zone.bands, profile.bands)
-            for value in _band_values(look, found, band)
-        ]
-        rows.append((name, zone.pixels, None if areas is None else area / unit, *values))
+    same = areas is not None and zones.row_areas is None
+    covered = found.pixels * areas[0] if areas is not None and same else found.areas
+    area = listed(covered / UNITS[asked.area_unit], np.full(count, areas is not None))
+    each = [_band_columns(asked.asked, one, band) for one, band in zip(found.bands, profile.bands)]
+    columns, data = _columns(asked, profile), [names, found.pixels.tolist(), area, *chain(*each)]
     pixels = tuple(
-        (number, band.name, *(sum(zone.bands[place].moments[n] for zone in listed) for n in (0, 1)))
-        for place, (number, band) in enumerate(zip(profile.band_numbers, profile.bands))
+        (number, band.name, sum(values[0]), sum(values[1]))
+        for number, band, values in zip(profile.band_numbers, profile.bands, each)
     )
-    columns = _columns(asked, profile)
     places = [place for place, name in enumerate(columns) if name.endswith("mean")]
-    means = [[row[place] for row in rows] for place in places]
-    empty = sum(not any(band.moments.valid for band in zone.bands) for zone in listed)
+    empty = count - int(np.any([band.moments.valid > 0 for band in found.bands], axis=0).sum())
+    means = [data[place] for place in places]
     return Summary(
         asked.label,
         (
-            Table("Zones", columns, tuple(rows), columns[places[0]]),
+            Table("Zones", columns, tuple(zip(*data)), columns[places[0]]),
             Table("Pixels of all zones", ("band", "name", "valid", "invalid"), pixels),
         ),
-        {"ZONE_COUNT": len(listed), "EMPTY": empty},
-        (_chart(asked, profile, names, means),) if len(listed) > empty else (),
-        (*_notes(asked, profile, zones, listed, empty), area_note(profile, asked.area_unit)),
+        {"ZONE_COUNT": count, "EMPTY": empty},
+        (_chart(asked, profile, names, means),) if count > empty else (),
+        (*_notes(asked, profile, zones, found, empty), area_note(profile, asked.area_unit)),
     )
 
 
-def _notes(
-    asked: Any, profile: Profile, zones: Zones, listed: Sequence[Zone], empty: int
-) -> list[str]:
+def _notes(asked: Any, profile: Profile, zones: Zones, found: ZoneColumns, empty: int) -> list[str]:
     notes = ["std_dev and variance are of the population: sum((x - mean)^2) / count."]
-    if not listed:
+    if not len(zones):
         notes.append("There is no zone: all pixels of the zone image are nodata.")
     if empty:
-        notes.append(f"{empty} of {len(listed)} zones have no valid pixel: no values.")
+        notes.append(f"{empty} of {len(zones)} zones have no valid pixel: no values.")
     if zones.polygons is not None:
-        small = sum(not zone.pixels for zone in listed) - zones.polygons.outside
+        small = int((found.pixels == 0).sum()) - zones.polygons.outside
         if small:
             notes.append(
                 f"{small} polygons lie on the image, but hold no centre of a pixel: weight by "
@@ -107,7 +103,7 @@ def _notes(
         notes.append("Pixels count by covered area; there are no percentiles.")
     if zones.polygons is not None and zones.polygons.repaired:
         notes.append(f"{zones.polygons.repaired} polygon(s) were invalid and have been repaired.")
-    if any(band.moments.infinite for zone in listed for band in zone.bands):
+    if any(band.moments.infinite.any() for band in found.bands):
         notes.append(
             "Infinite pixels count as valid and show in minimum, maximum, range and percentiles, "
             "but are left out of sum, mean, std_dev and variance."

@@ -122,7 +122,15 @@ def band_moments(zones: np.ndarray, values: np.ndarray) -> BandMoments:
     starts = starts_of(zones)
     if not starts.size:
         none = np.empty(0, np.int64)
-        return BandMoments(zones, none, none, values, values, _totals(values), np.empty(0))
+        return BandMoments(
+            zones,
+            none,
+            none,
+            values,
+            values,
+            values.astype(totals_dtype(values.dtype)),
+            np.empty(0),
+        )
     valid = np.diff(starts, append=zones.size)
     low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
     infinite, counted, totals = np.zeros_like(valid), None, None
@@ -153,11 +161,11 @@ def band_moments(zones: np.ndarray, values: np.ndarray) -> BandMoments:
     return BandMoments(zones[starts], valid, infinite, low, high, totals, squares)
 
 
-def _totals(none: np.ndarray) -> np.ndarray:
-    """No sums, in the type that sums of these values have."""
-    if none.dtype.kind == "f":
-        return none.astype(np.float64)
-    return none.astype(object if none.dtype.itemsize == 8 else np.int64)
+def totals_dtype(dtype: np.dtype) -> np.dtype:
+    """The type that holds the sums of such values."""
+    if dtype.kind == "f":
+        return np.dtype(np.float64)
+    return np.dtype(object if dtype.itemsize == 8 else np.int64)
 
 
 def _merged(one: BandMoments, two: BandMoments) -> BandMoments:

@@ -11,7 +11,7 @@ import numpy as np
 from eoscale_engine.declaration import Block, Blocks, Input, Reduction, image, parameter
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.statistics import Moments, merge_moments
-from eoscale_engine.reductions.zones_windows import Zone, ZoneBand
+from eoscale_engine.reductions.zones_columns import Zone, ZoneBand
 from eoscale_engine.tiling import Window
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat, starmap
-from typing import Any, ClassVar, NamedTuple, Optional, Union
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from eoscale_engine.declaration import Blocks, Input, Reduction, parameter
 from eoscale_engine.profile import Band, Profile
 from eoscale_engine.reductions.percentiles import between, place_of
-from eoscale_engine.reductions.statistics import Moments, physical
+from eoscale_engine.reductions.statistics import physical
 from eoscale_engine.reductions.zones import INPUTS, Members, starts_of
+from eoscale_engine.reductions.zones_columns import Value, ZoneColumns
 from eoscale_engine.reductions.zones_moments import BandMoments, band_moments, by_zone, valid_values
-
-Value = Optional[Union[int, float]]
 
 MOST_AT_ONCE = 60_000
 """Zones of a window that are looked at together: their places are kept in 16 bits."""
@@ -61,32 +58,9 @@ class Asked(NamedTuple):
         return physical(most, band, self.raw), physical(least, band, self.raw), values.size
 
 
-class ZoneBand(NamedTuple):
-    """What is known of a zone in one band.
-
-    ``percentiles`` and ``modes`` (majority, minority, variety) are physical values, empty where
-    they were not asked for or where there is no valid pixel.
-    """
-
-    moments: Moments = Moments()
-    percentiles: tuple[float, ...] = ()
-    modes: tuple[Value, ...] = ()
-
-
-class Zone(NamedTuple):
-    """A zone's pixels (or the sum of their shares), and its bands.
-
-    ``area`` is in square metres, where rows differ in it.
-    """
-
-    pixels: float
-    area: float
-    bands: tuple[ZoneBand, ...]
-
-
 @dataclass(frozen=True)
 class WindowZones(Reduction):
-    """Statistics of zones, each from a window that holds it. Gives a :class:`Zone` by number.
+    """Statistics of zones, each from a window that holds it. Gives a :class:`WindowPart` for each.
 
     ``reduce`` gets the windows. Integers are summed exactly, floats in one fixed order; nothing is
     merged, so that a zone's values depend on its own pixels only.
@@ -100,75 +74,67 @@ class WindowZones(Reduction):
     asked: Any = parameter(kind="data", help="Asked")
     windows: Any = parameter(kind="data", help="Numbers of the zones of each window, ascending")
 
-    def map(self, blocks: Blocks) -> list[_Part]:
+    def map(self, blocks: Blocks) -> list[WindowPart]:
         """The zones of one window."""
         every = np.array(self.windows[blocks.core], np.int64)
-        found: list[_Part] = []
+        found: list[WindowPart] = []
         for start in range(0, every.size, MOST_AT_ONCE):
             numbers = every[start : start + MOST_AT_ONCE]
             parts = self.zones.members(blocks, numbers)
             found.extend(self._zones(blocks, numbers, by_zone(one)) for one in parts)
         return found
 
-    def _zones(self, blocks: Blocks, numbers: np.ndarray, members: Members) -> _Part:
+    def _zones(self, blocks: Blocks, numbers: np.ndarray, members: Members) -> WindowPart:
         """All of these pixels, sorted by zone, together: calls for each zone would take longer."""
         starts = starts_of(members.zones)
-        zones = members.zones[starts]
         pixels = np.diff(starts, append=members.zones.size)
-        areas = np.zeros(zones.size)
-        if self.zones.row_areas is not None and zones.size:
+        areas = np.zeros(starts.size)
+        if self.zones.row_areas is not None and starts.size:
             rows = members.places // blocks.core.cols + blocks.core.row
             areas = np.add.reduceat(self.zones.row_areas[rows], starts)
-        bands = [
-            _band_part(*valid_values(blocks[0], band, members), self.asked, properties)
-            for band, properties in enumerate(blocks[0].profile.bands)
-        ]
-        return _Part(zones, numbers[zones], pixels, areas, bands)
+        bands = []
+        for band, properties in enumerate(blocks[0].profile.bands):
+            part = _band_part(*valid_values(blocks[0], band, members), self.asked, properties)
+            named = part.moments._replace(zones=numbers[part.moments.zones])
+            bands.append(part._replace(moments=named))
+        return WindowPart(numbers[members.zones[starts]], pixels, areas, bands)
 
-    def merge(self, first: list[_Part], second: list[_Part]) -> list[_Part]:
+    def merge(self, first: list[WindowPart], second: list[WindowPart]) -> list[WindowPart]:
         """The zones of both windows."""
         first.extend(second)
         return first
 
-    def finish(self, merged: list[_Part], inputs: Sequence[Profile]) -> dict[int, Zone]:
-        """A record for each zone."""
-        return {number: zone for part in merged for number, zone in part.each()}
+    def finish(self, merged: list[WindowPart], inputs: Sequence[Profile]) -> list[WindowPart]:
+        """As they are."""
+        return merged
 
 
 class _BandPart(NamedTuple):
-    """Statistics of one band; percentiles and modes by row of the moments, or empty."""
+    """Statistics of one band, of the zones whose numbers its moments have; see ``BandColumns``."""
 
     moments: BandMoments
-    percentiles: Sequence[tuple[float, ...]]
+    percentiles: np.ndarray
     modes: Sequence[tuple[Value, ...]]
 
-    def by_zone(self) -> dict[int, ZoneBand]:
-        """By the zone's place among those asked for."""
-        zones, nothing = self.moments.zones.tolist(), repeat(())
-        rows = zip(self.moments.each(), self.percentiles or nothing, self.modes or nothing)
-        return dict(zip(zones, starmap(ZoneBand, rows)))
 
+class WindowPart(NamedTuple):
+    """Zones of a window, by number."""
 
-class _Part(NamedTuple):
-    """Zones of a window, as columns: between processes, records take longer than their values."""
-
-    zones: np.ndarray
     numbers: np.ndarray
     pixels: np.ndarray
     areas: np.ndarray
     bands: Sequence[_BandPart]
 
-    def each(self) -> Iterator[tuple[int, Zone]]:
-        """Each zone, by its number."""
-        bands = [band.by_zone() for band in self.bands]
-        for zone, number, count, area in zip(*(column.tolist() for column in self[:4])):
-            listed = [found.get(zone, ZoneBand()) for found in bands]
-            invalid = [count - one.moments.valid for one in listed]
-            complete = tuple(
-                one._replace(moments=one.moments._replace(invalid=rest)) if rest else one
-                for one, rest in zip(listed, invalid)
-            )
-            yield number, Zone(count, area, complete)
+    def enter(self, columns: ZoneColumns) -> None:
+        """Put the zones among all others."""
+        columns.pixels[self.numbers], columns.areas[self.numbers] = self.pixels, self.areas
+        for whole, found in zip(columns.bands, self.bands):
+            numbers, *moments = found.moments
+            for column, values in zip(whole.moments[1:], moments):
+                column[numbers] = values
+            whole.invalid[self.numbers] = self.pixels - whole.moments.valid[self.numbers]
+            whole.percentiles[numbers] = found.percentiles
+            whole.modes.update(zip(numbers.tolist(), found.modes))
 
 
 def _band_part(zones: np.ndarray, values: np.ndarray, asked: Asked, band: Band) -> _BandPart:
@@ -177,47 +143,38 @@ def _band_part(zones: np.ndarray, values: np.ndarray, asked: Asked, band: Band) 
     with np.errstate(over="ignore", invalid="ignore"):
         found = band_moments(zones, values)
     if not (asked.percentiles or asked.values):
-        return _BandPart(found, (), ())
+        return _BandPart(found, np.empty((found.zones.size, 0)), ())
     # faster than a lexsort: of 16 bits a stable sort is a radix sort
     order = np.argsort(values)
     values = values[order[np.argsort(zones[order], kind="stable")]]
-    each = np.split(values, np.cumsum(found.valid)[:-1]) if values.size else []
-    return _BandPart(
-        found,
-        [_percentiles(one, asked, band) for one in each],
-        [_modes(one, asked, band) for one in each] if asked.values else (),
-    )
+    percentiles, modes = _percentiles(values, found.valid, asked, band), []
+    if asked.values and values.size:
+        each = np.split(values, np.cumsum(found.valid)[:-1])
+        modes = [_modes(one, asked, band) for one in each]
+    return _BandPart(found, percentiles, modes)
 
 
-def _percentiles(values: np.ndarray, asked: Asked, band: Band) -> tuple[float, ...]:
-    """One zone's percentiles, from its values in ascending order."""
-    percentiles = []
-    for share in asked.percentiles:
-        low, part = asked.place(share, values.size, band)
-        above = values[low + 1].item() if part else None
-        percentiles.append(asked.percentile(values[low].item(), above, part, band))
-    return tuple(percentiles)
+def _percentiles(values: np.ndarray, pixels: np.ndarray, asked: Asked, band: Band) -> np.ndarray:
+    """Of zones with so many pixels, from the values of one after the other, each ascending.
+
+    As :meth:`Asked.percentile` has them of one zone, to the last bit.
+    """
+    found = np.empty((pixels.size, len(asked.percentiles)))
+    starts = np.cumsum(pixels) - pixels
+    for column, percentile in enumerate(asked.percentiles):
+        place = (pixels - 1) * (100 - percentile if asked.turns(band) else percentile) / 100
+        below = np.floor(place).astype(np.int64)
+        share, low = place - below, starts + below
+        one, two = values[low].astype(np.float64), values[low + (share > 0)].astype(np.float64)
+        # as Python's floats do, without a word; infinity minus infinity would be NaN
+        with np.errstate(over="ignore", invalid="ignore"):
+            infinite = np.isinf(one) | np.isinf(two)
+            stored = np.where(infinite, one + two, one + (two - one) * share)
+            found[:, column] = physical(stored, band, asked.raw) + 0.0
+    return found
 
 
 def _modes(values: np.ndarray, asked: Asked, band: Band) -> tuple[Value, ...]:
     """One zone's most and least frequent value, from its values in ascending order."""
     starts = starts_of(values)
     return asked.modes(values[starts], np.diff(starts, append=values.size), band)
-
-
-def moment_values(found: Moments, band: Band, raw: bool) -> tuple[Value, ...]:
-    """Sum, mean, minimum, maximum, range, standard deviation and variance, physical; or None."""
-    if not found.valid:
-        return (None,) * 7
-    scale = 1.0 if raw else band.scale
-    one, two = (physical(limit, band, raw) + 0 for limit in (found.minimum, found.maximum))
-    low, high = min(one, two), max(one, two)
-    spread = high - low if math.isfinite(high) and math.isfinite(low) else math.inf
-    if not found.finite:
-        return None, None, low, high, None, None, None
-    mean = physical(found.total / found.finite, band, raw)
-    total = physical(found.total, band, raw, found.finite)
-    variance = found.squares / found.finite * scale * scale
-    deviation = math.sqrt(found.squares / found.finite) * abs(scale)
-    values = (total, mean, low, high, spread, deviation, variance)
-    return tuple(None if value != value else value for value in values)
