@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from math import isfinite, isnan
 from typing import Any
+
+_PLAIN = frozenset((int, str, bool, type(None)))
 
 
 def jsonable(value: Any) -> Any:
@@ -32,13 +34,18 @@ def jsonable(value: Any) -> Any:
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):
-        if math.isfinite(value):
+        if isfinite(value):
             return value
-        return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        return None if isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if is_dataclass(value):
         return {item.name: jsonable(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [jsonable(item) for item in value]
+        # most are plain already: a call for each would take longer than all else
+        return [
+            item if type(item) in _PLAIN or (type(item) is float and isfinite(item))
+            else jsonable(item)
+            for item in value
+        ]  # fmt: skip
     raise TypeError(f"{type(value).__name__} has no form in JSON")

@@ -21,7 +21,7 @@ from eoscale_engine import errors
 from eoscale_engine.errors import Cancelled, EngineError, InputError, ServiceError
 from eoscale_engine.own_folders import GDAL_FOLDER
 from eoscale_engine.service.interpreter import Interpreter
-from eoscale_engine.service.protocol import Sender, messages
+from eoscale_engine.service.protocol import Sender, messages, rows_of
 from eoscale_engine.workers import ENVIRONMENT, safe_path
 
 START_SECONDS = 30.0
@@ -123,7 +123,8 @@ class EngineProcess:
                 elif "log" in message:
                     log(*message["log"])
                 elif "rows" in message:
-                    rows[message["rows"][0]] += message["rows"][1]
+                    number, columns = message["rows"]
+                    rows[number] += rows_of(columns)
                 elif "error" in message:
                     kind, text = message["error"]
                     raise getattr(errors, kind, EngineError)(text)

@@ -21,7 +21,7 @@ from eoscale_engine.memory.folder import ImageFolder
 from eoscale_engine.memory.images import Image, Memory
 from eoscale_engine.memory.store import ImageStore
 from eoscale_engine.service.jobs import run_job
-from eoscale_engine.service.protocol import Sender, messages, rows_taken_out
+from eoscale_engine.service.protocol import Sender, columns_taken_out, messages
 from eoscale_engine.workers.processes import ProcessWorkers
 
 IDLE_SECONDS = 40.0
@@ -118,8 +118,8 @@ class Host:
             with self._lock:
                 for image in outcome.published:
                     self._published.setdefault(image.name, []).append(image)
-            for rows in rows_taken_out(outcome.message["summary"]):
-                self._sender.send({"id": identity, "rows": rows})
+            for part in columns_taken_out(outcome.message["summary"]):
+                self._sender.send({"id": identity, "rows": part})
             answer = {"id": identity, "result": outcome.message}
         except EngineError as error:
             answer = {"id": identity, "error": [type(error).__name__, str(error)]}
