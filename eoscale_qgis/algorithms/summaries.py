@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -41,23 +41,19 @@ def number(value: Any) -> Any:
     return INFINITIES.get(value, value) if isinstance(value, str) else value
 
 
-def kinds_of(table: Mapping[str, Any]) -> list[Any]:
-    """The type of each column (integers, numbers or text), by the values that it holds.
+def _kind(name: str, column: Sequence[Any]) -> Any:
+    """The type of a column (integers, numbers or text), by the values that it holds.
 
     Whole numbers that no integer of QGIS holds are text: a number would round them.
     """
-    kinds = []
-    for place, column in enumerate(table["columns"]):
-        values = [row[place] for row in table["rows"] if row[place] is not None]
-        types = set(map(type, values))
-        if types and types <= {int, bool}:
-            kinds.append(INTEGER if all(map(_is_integer, (min(values), max(values)))) else TEXT)
-        elif types <= {int, bool, float} or {number(v) for v in values if type(v) is str} <= ENDS:
-            # without any value it is a number: text is "" where there is none
-            kinds.append(NUMBER if types or column not in ("name", "unit") else TEXT)
-        else:
-            kinds.append(TEXT)
-    return kinds
+    types = set(map(type, column)) - {type(None)}
+    if types and types <= {int, bool}:
+        values = [value for value in column if value is not None]
+        return INTEGER if all(map(_is_integer, (min(values), max(values)))) else TEXT
+    if types <= {int, bool, float} or {number(v) for v in column if type(v) is str} <= ENDS:
+        # without any value it is a number: text is "" where there is none
+        return NUMBER if types or name not in ("name", "unit") else TEXT
+    return TEXT
 
 
 def _cell(value: Any, kind: Any) -> Any:
@@ -93,53 +89,69 @@ def rows_of(
         return _points(table, crs)
     if recipe.table_geometry == "polygons" and polygons and ZONE in columns:
         return _joined(table, polygons[0], feedback)
-    fields, rows = _typed(table)
+    columns = _typed(table)
+    fields, rows = _fields(columns), zip(*(column.values for column in columns))
     return Rows(fields, (_feature(fields, cells) for cells in rows))
 
 
-def _typed(table: Mapping[str, Any]) -> tuple[QgsFields, Iterator[list[Any]]]:
-    """A table's columns as fields, and its rows in their types."""
-    kinds, fields = kinds_of(table), QgsFields()
-    for column, kind in zip(table["columns"], kinds):
-        fields.append(QgsField(column, kind))
-    rows = (
+class _Column(NamedTuple):
+    """A column in the type of its field."""
+
+    field: QgsField
+    kind: Any
+    values: Sequence[Any]
+
+
+def _typed(table: Mapping[str, Any]) -> list[_Column]:
+    """A table's columns."""
+    columns = zip(*table["rows"]) if table["rows"] else [()] * len(table["columns"])
+    found = []
+    for name, column in zip(table["columns"], columns):
+        kind = _kind(name, column)
         # most are floats already: a call for each would take longer than all else
-        [value if type(value) is float else _cell(value, kind) for value, kind in zip(row, kinds)]
-        for row in table["rows"]
-    )
-    return fields, rows
+        values = [value if type(value) is float else _cell(value, kind) for value in column]
+        found.append(_Column(QgsField(name, kind), kind, values))
+    return found
+
+
+def _fields(columns: Iterable[_Column]) -> QgsFields:
+    fields = QgsFields()
+    for column in columns:
+        fields.append(column.field)
+    return fields
 
 
 def _feature(
-    fields: QgsFields, attributes: list[Any], geometry: Optional[QgsGeometry] = None
+    fields: QgsFields, attributes: Sequence[Any], geometry: Optional[QgsGeometry] = None
 ) -> QgsFeature:
     feature = QgsFeature(fields)
-    feature.setAttributes(attributes)
+    feature.setAttributes(list(attributes))
     if geometry is not None:
         feature.setGeometry(geometry)
     return feature
 
 
-def _style(table: Mapping[str, Any], kinds: Sequence[Any], name: str) -> Optional[ByColumn]:
-    """How the layer's column of this name is shown; it holds the table's shown column."""
+def _style(table: Mapping[str, Any], columns: Sequence[_Column]) -> Optional[ByColumn]:
+    """How the table's shown column is shown, under the name that its field has by now."""
     if not table["shown"]:
         return None
-    place = table["columns"].index(table["shown"])
-    values = (number(row[place]) for row in table["rows"] if row[place] is not None)
-    return ByColumn.of(name, values, numbers=kinds[place] == NUMBER)
+    shown = columns[table["columns"].index(table["shown"])]
+    values = (value for value in shown.values if value is not None)
+    return ByColumn.of(shown.field.name(), values, numbers=shown.kind == NUMBER)
 
 
 def _points(table: Mapping[str, Any], crs: QgsCoordinateReferenceSystem) -> Rows:
-    fields, rows = _typed(table)
+    columns = _typed(table)
+    fields = _fields(columns)
     x, y = (table["columns"].index(name) for name in ("x", "y"))
 
     def features() -> Iterator[QgsFeature]:
-        for cells in rows:
+        for cells in zip(*(column.values for column in columns)):
             here = cells[x] is not None and cells[y] is not None
             point = QgsGeometry.fromPointXY(QgsPointXY(cells[x], cells[y])) if here else None
             yield _feature(fields, cells, point)
 
-    style = _style(table, kinds_of(table), table["shown"])
+    style = _style(table, columns)
     return Rows(fields, features(), QgsWkbTypes.Type.Point, crs, style)
 
 
@@ -147,21 +159,17 @@ def _joined(
     table: Mapping[str, Any], polygons: PolygonSource, feedback: QgsProcessingFeedback
 ) -> Rows:
     """The features of a layer, each as it is, with the values of its row."""
-    place = table["columns"].index(ZONE)
-    columns, rows = _typed(table)
-    fields = QgsFields(polygons.features.fields())
-    own = fields.count()
-    added = [item for number, item in enumerate(columns) if number != place]
-    shown = ""
-    for item in added:
-        name = free_name(item.name(), fields.names())
-        shown = name if item.name() == table["shown"] else shown
-        item.setName(name)
-        fields.append(item)
-    values = {cells.pop(place): cells for cells in rows}
+    columns, fields = _typed(table), QgsFields(polygons.features.fields())
+    own, place = fields.count(), table["columns"].index(ZONE)
+    added = columns[:place] + columns[place + 1 :]
+    for column in added:
+        column.field.setName(free_name(column.field.name(), fields.names()))
+        fields.append(column.field)
+    rows = zip(*(column.values for column in added))
+    values = dict(zip(columns[place].values, rows))
 
     def features() -> Iterator[QgsFeature]:
-        nothing = [None] * len(added)
+        nothing = (None,) * len(added)
         for feature in polygons.whole(feedback):
             # a layer that is edited meanwhile may have more features than were looked at
             cells = values.get(feature.id(), nothing)
@@ -169,7 +177,7 @@ def _joined(
             yield _feature(fields, [*attributes, *cells], feature.geometry())
 
     crs = polygons.features.sourceCrs()
-    style = _style(table, kinds_of(table), shown)
+    style = _style(table, columns)
     return Rows(fields, features(), polygons.features.wkbType(), crs, style)
 
 
