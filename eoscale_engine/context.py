@@ -325,17 +325,21 @@ class EOContextManager(PipelineImages, Engine):
 
     # ---- vectors
 
-    def open_polygons(self, path: str, *, label: str = "", id_field: str = "") -> str:
+    def open_polygons(
+        self, path: str, *, label: str = "", id_field: str = "", layer: str = ""
+    ) -> str:
         """Open the polygons or points of a vector file for procedures; returns their key.
 
         Parameters
         ----------
         path : str
-            A file that OGR opens; its first layer is read.
+            A file that OGR opens.
         label : str
             What messages call it; the path by default.
         id_field : str
             An integer field with the features' identifiers; OGR's own by default.
+        layer : str
+            The layer's name in the file; by default its first one is read.
 
         Raises
         ------
@@ -343,7 +347,7 @@ class EOContextManager(PipelineImages, Engine):
             Where there is no such layer, or none with polygons or points.
         """
         key = f"polygons {next(self._numbers)}"
-        self._layers[key] = open_polygon_layer(path, label or path, id_field)
+        self._layers[key] = open_polygon_layer(path, label or path, id_field, layer)
         return key
 
     def polygons(

@@ -27,12 +27,14 @@ def _silent(_text: str) -> None:
 
 @dataclass(frozen=True)
 class PolygonLayer:
-    """The first layer of a vector file, known to have polygons or points.
+    """A layer of a vector file, known to have polygons or points.
 
     Attributes
     ----------
     label : str
         What messages call it.
+    name : str
+        Its name in the file; empty for the first one.
     id_field : str
         The integer field that identifies its features; empty for OGR's own identifiers.
     """
@@ -40,6 +42,7 @@ class PolygonLayer:
     path: str
     label: str
     id_field: str = ""
+    name: str = ""
 
     def on_grid(
         self,
@@ -92,7 +95,7 @@ class PolygonLayer:
     ) -> tuple[Polygons, bool]:
         """The polygons, and whether the layer has a CRS where the image has one."""
         source = gdal.OpenEx(self.path, gdal.OF_VECTOR)
-        layer = source.GetLayer(0)
+        layer = _layer(source, self.name)
         names = [item.name for item in layer.schema]
         for name in (field, self.id_field):
             if name and name not in names:
@@ -233,11 +236,15 @@ class _World:
         return bool(left < low_x or right > high_x or bottom < low_y or top > high_y)
 
 
-def open_polygon_layer(path: str, label: str, id_field: str = "") -> PolygonLayer:
-    """A vector file's first layer; an InputError where it has neither polygons nor points."""
+def _layer(source: Any, name: str) -> Any:
+    return source.GetLayerByName(name) if name else source.GetLayer(0)
+
+
+def open_polygon_layer(path: str, label: str, id_field: str = "", name: str = "") -> PolygonLayer:
+    """A vector file's layer; an InputError where it has neither polygons nor points."""
     check_kind(label, path)
     source, errors = call_gdal(gdal.OpenEx, path, gdal.OF_VECTOR)
-    layer = None if source is None else source.GetLayer(0)
+    layer = None if source is None else _layer(source, name)
     if layer is None:
         if in_own_memory(path):
             raise unseen(f"'{label}'")
@@ -251,7 +258,7 @@ def open_polygon_layer(path: str, label: str, id_field: str = "") -> PolygonLaye
             f"The layer '{label}' has no polygons or points. Choose one that has; of lines, make "
             "polygons with Buffer first."
         )
-    return PolygonLayer(path, label, id_field)
+    return PolygonLayer(path, label, id_field, name)
 
 
 def _has_zones(layer: Any) -> bool:

@@ -1,7 +1,8 @@
 """Vector layers of polygons or points as the engine's sources.
 
-Whatever the layer is (edited, in memory, in a database, a selection of its features), its polygons
-are written to a GeoPackage that lives as long as the run, with the features' identifiers.
+The engine reads a layer's own file where the layer shows all of it as it is. Whatever else a layer
+is (edited, in memory, in a database, a selection of its features), its polygons are written to a
+GeoPackage that lives as long as the run, with the features' identifiers.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from qgis.core import (
     QgsProcessingFeatureSource,
     QgsProcessingFeedback,
     QgsVectorFileWriter,
+    QgsVectorLayer,
     QgsWkbTypes,
 )
 
@@ -37,18 +39,43 @@ SHAPES = (
 )
 
 
+OWN_FILES = ("GPKG", "ESRI Shapefile", "FlatGeobuf", "GeoJSON")
+"""Formats whose features have the same identifiers whoever reads them."""
+
+
+def own_file(layer: QgsVectorLayer) -> tuple[str, str]:
+    """The file that holds a layer as it is, and its name there; empty where none does."""
+    path, _, rest = layer.source().partition("|")
+    key, _, name = rest.partition("=")
+    provider = layer.dataProvider()
+    if (
+        layer.providerType() != "ogr"
+        or (rest and key != "layername")
+        or "|" in name  # a filter, for example
+        or provider.storageType() not in OWN_FILES
+        or layer.isEditable()
+        or layer.crs() != provider.crs()
+        or not os.path.isfile(path)
+    ):
+        return "", ""
+    return path, name
+
+
 @dataclass
 class PolygonSource:
     """The polygons of a layer, and the fields of it that a run looks at.
 
-    ``origin`` is the layer's own data source; ``path`` the file that the engine reads.
+    ``origin`` is the layer's own data source; ``file`` the one that holds all of it as it is, and
+    the layer's name there (see :func:`own_file`); ``path`` and ``layer`` what the engine reads.
     """
 
     role: str
     features: QgsProcessingFeatureSource
     wanted: Sequence[str] = ()
     origin: str = ""
+    file: tuple[str, str] = ("", "")
     path: str = ""
+    layer: str = ""
     id_field: str = ""
     count: int = 0
 
@@ -89,13 +116,25 @@ class PolygonSource:
         """The features as they are, with all attributes."""
         yield from _watched(self.features.getFeatures(QgsFeatureRequest(), UNCHECKED), feedback)
 
-    def write(
+    def to_file(
         self,
         folder: str,
         transforms: QgsCoordinateTransformContext,
         feedback: QgsProcessingFeedback,
     ) -> None:
-        """Write the features into a folder, each with its identifier."""
+        """Have a file for the engine: the layer's own, or one in a folder, with identifiers."""
+        # what a field holds depends on how QGIS reads it: encoding, joins, virtual fields
+        if self.file[0] and not self.wanted:
+            (self.path, self.layer), self.count = self.file, self.features.featureCount()
+            return
+        self._write(folder, transforms, feedback)
+
+    def _write(
+        self,
+        folder: str,
+        transforms: QgsCoordinateTransformContext,
+        feedback: QgsProcessingFeedback,
+    ) -> None:
         own = self.features.fields()
         wanted = list(dict.fromkeys(self.wanted))
         self.id_field = free_name("zone", wanted)
@@ -133,7 +172,9 @@ class PolygonSource:
 
     def as_job(self) -> dict[str, Any]:
         """The source as the engine's job names it."""
-        return {"path": self.path, "label": self.label, "id_field": self.id_field}
+        return {
+            "path": self.path, "layer": self.layer, "label": self.label, "id_field": self.id_field,
+        }  # fmt: skip
 
 
 def _has_place(feature: QgsFeature) -> bool:

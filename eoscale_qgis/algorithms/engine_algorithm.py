@@ -243,7 +243,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
                 source.path = source.rendering.write(folder, transforms, feedback)
         polygons = polygons_of(self, recipe, values, fields, context)
         for layer in polygons:
-            layer.write(folder, transforms, feedback)
+            layer.to_file(folder, transforms, feedback)
         destinations = Destinations.of(self, recipe, values, context)
         destinations.announce(feedback)
         job = self._job(values, fields, polygons, destinations)

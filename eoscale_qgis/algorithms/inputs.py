@@ -20,7 +20,7 @@ from eoscale_engine.errors import InputError
 from eoscale_qgis.algorithms.recipe import Recipe
 from eoscale_qgis.grids import grids_of, name_of, own_grid, require_drawable, require_same_grid
 from eoscale_qgis.layers import Source, source_of
-from eoscale_qgis.vectors import PolygonSource
+from eoscale_qgis.vectors import PolygonSource, own_file
 
 Layers = dict[str, list[QgsRasterLayer]]
 """The layers of each role, in the order of the recipe's inputs."""
@@ -68,9 +68,8 @@ def polygons_of(
             if parameter.kind == "field" and parameter.role == item.role
         )
         wanted = [name for name in named if name]
-        source = PolygonSource(
-            item.role, features, wanted, _origin(algorithm, values, item, context)
-        )
+        origin, file = _origin(algorithm, values, item, context)
+        source = PolygonSource(item.role, features, wanted, origin, file)
         source.require_polygons()
         found.append(source)
     return found
@@ -81,12 +80,17 @@ def _origin(
     values: dict[str, Any],
     item: Input,
     context: QgsProcessingContext,
-) -> str:
-    value = values[item.role]
+) -> tuple[str, tuple[str, str]]:
+    """A layer's data source, and the file that holds all that is asked for of it."""
+    value, whole = values[item.role], True
     if isinstance(value, QgsProcessingFeatureSourceDefinition):
+        whole = not value.selectedFeaturesOnly and value.featureLimit < 0
+        whole &= not getattr(value, "filterExpression", "")  # not before QGIS 3.32
         value = value.source.staticValue()
     layer = algorithm.parameterAsVectorLayer({**values, item.role: value}, item.role, context)
-    return "" if layer is None else str(layer.source())
+    if layer is None:
+        return "", ("", "")
+    return str(layer.source()), own_file(layer) if whole else ("", "")
 
 
 def check_roles(recipe: Recipe, layers: Layers, polygons: Sequence[PolygonSource]) -> None:

@@ -314,6 +314,22 @@ def test_identifiers_come_from_a_field(context: EOContextManager, key: str, tmp_
     assert context.polygons(made, key).ids == (2**40, 5)
 
 
+def test_a_layer_is_found_by_its_name(context: EOContextManager, key: str, tmp_path: Path) -> None:
+    path = str(tmp_path / "zones.gpkg")
+    file = ogr.GetDriverByName("GPKG").CreateDataSource(path)
+    for name, count in (("one", 1), ("two", 2)):
+        layer = file.CreateLayer(name, utm(), ogr.wkbPolygon)
+        for shape in GEOMETRIES[:count]:
+            feature = ogr.Feature(layer.GetLayerDefn())
+            feature.SetGeometry(ogr.CreateGeometryFromJson(json.dumps(shape)))
+            layer.CreateFeature(feature)
+    del feature, layer, file
+    assert len(context.polygons(context.open_polygons(path), key)) == 1
+    assert len(context.polygons(context.open_polygons(path, layer="two"), key)) == 2
+    with pytest.raises(InputError, match="cannot be opened as a layer"):
+        context.open_polygons(path, layer="three")
+
+
 def test_a_polygon_that_gdal_does_not_draw_is_told(
     context: EOContextManager, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -198,6 +198,42 @@ def test_features_are_written_as_the_layer_has_them(own, written, engines, image
     layer.rollBack()
 
 
+@pytest.mark.parametrize("ending", ["gpkg", "shp", "fgb", "geojson"])
+def test_a_layer_s_own_file_is_read(own, engines, image, tmp_path, monkeypatch, ending):
+    monkeypatch.setattr(FakeClient, "answer", lambda *_: summary(["zone", "mean"], (1, 0.5)))
+    path = str(tmp_path / f"zones.{ending}")
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = QgsVectorFileWriter.driverForExtension(ending)
+    transforms = QgsProject.instance().transformContext()
+    QgsVectorFileWriter.writeAsVectorFormatV3(layer_of(*[SQUARE] * 3), path, transforms, options)
+
+    def source(polygons, **parameters):
+        run(image, polygons, **parameters)
+        return engines[0].jobs[-1]["inputs"]["POLYGONS"][0]
+
+    layer = QgsVectorLayer(path, "my zones", "ogr")
+    assert layer.isValid()
+    QgsProject.instance().addMapLayer(layer)
+    read = {"path": path, "layer": "", "label": "my zones", "id_field": ""}
+    assert source(layer) == read
+    assert source(QgsProcessingFeatureSourceDefinition(layer.id(), False)) == read
+    named = QgsVectorLayer(f"{path}|layername=zones", "my zones", "ogr")
+    assert source(named) == {**read, "layer": "zones"}
+
+    # whatever shows other features, or elsewhere, is not the file
+    layer.selectByIds([2])
+    assert source(QgsProcessingFeatureSourceDefinition(layer.id(), True))["id_field"] == "zone"
+    assert source(QgsProcessingFeatureSourceDefinition(layer.id(), False, 2))["id_field"] == "zone"
+    assert source(layer, FIELD="name")["id_field"] == "zone"
+    if layer.startEditing():
+        assert source(layer)["id_field"] == "zone"
+        layer.rollBack()
+    layer.setCrs(QgsCoordinateReferenceSystem("EPSG:3857"))
+    assert source(layer)["id_field"] == "zone"
+    assert named.setSubsetString("name <> 'zone 1'")
+    assert source(named)["id_field"] == "zone"
+
+
 def test_selected_features_alone(own, written, image):
     layer = layer_of(SQUARE, SQUARE, SQUARE)
     layer.selectByIds([3, 2])
