@@ -81,7 +81,7 @@ class BandColumns:
         some, sums = found.valid > 0, finite > 0
         return [
             listed(total, sums), listed(mean, sums), listed(low, some), listed(high, some),
-            listed(spread, some), listed(deviation, sums), listed(variance, sums),
+            listed(spread, sums), listed(deviation, sums), listed(variance, sums),
         ]  # fmt: skip
 
 
