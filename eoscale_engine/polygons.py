@@ -100,8 +100,8 @@ class Polygons:
     def groups(self, window: Window, numbers: Numbers = ()) -> Groups:
         """The pixels of a window by polygon, of all or of those with these numbers, ascending."""
         owners, places = self._members(window, numbers if len(numbers) else self.near(window))
-        found, starts = np.unique(owners, return_index=True)
-        return Groups(found, starts, places)
+        starts = np.flatnonzero(np.diff(owners, prepend=-1))
+        return Groups(owners[starts], starts, places)
 
     def inside(self, window: Window) -> np.ndarray:
         """Where the pixels of a window lie in any polygon: boolean ``(rows, cols)``."""

@@ -144,14 +144,13 @@ def _band_part(zones: np.ndarray, values: np.ndarray, asked: Asked, band: Band) 
         found = band_moments(zones, values)
     if not (asked.percentiles or asked.values):
         return _BandPart(found, np.empty((found.zones.size, 0)), ())
-    # faster than a lexsort: of 16 bits a stable sort is a radix sort
-    order = np.argsort(values)
-    values = values[order[np.argsort(zones[order], kind="stable")]]
-    percentiles, modes = _percentiles(values, found.valid, asked, band), []
-    if asked.values and values.size:
-        each = np.split(values, np.cumsum(found.valid)[:-1])
-        modes = [_modes(one, asked, band) for one in each]
-    return _BandPart(found, percentiles, modes)
+    # each by itself: far faster than one order of all
+    ends = np.cumsum(found.valid).tolist()
+    each = [values[start:end] for start, end in zip([0, *ends], ends)]
+    for one in each:
+        one.sort()
+    modes = [_modes(one, asked, band) for one in each] if asked.values else ()
+    return _BandPart(found, _percentiles(values, found.valid, asked, band), modes)
 
 
 def _percentiles(values: np.ndarray, pixels: np.ndarray, asked: Asked, band: Band) -> np.ndarray:

@@ -408,6 +408,7 @@ def test_infinities_and_zeros_of_either_sign() -> None:
     assert found[1]["median"] == 1.5
     assert (found[2]["count"], found[2]["median"], found[2]["majority"]) == (2, inf, inf)
     assert (found[2]["sum"], found[2]["mean"], found[2]["std_dev"]) == (None, None, None)
+    assert (found[2]["minimum"], found[2]["range"]) == (inf, None)
     zero = [found[3][name] for name in ("minimum", "maximum", "median", "p0", "p100", "majority")]
     assert list(map(repr, zero)) == ["0.0"] * 6
     assert found[3]["variety"] == 1
