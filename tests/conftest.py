@@ -20,6 +20,9 @@ import pytest
 # before pytest-qgis starts a QGIS, on machines without a screen too
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+# every block of every file that is written, here and in engine processes, is compared
+os.environ["EOSCALE_READ_BACK"] = "all"
+
 PROCESSES = Path("/proc")
 MARK = f"EOSCALE_TEST_RUN={os.getpid()}"
 PATIENCE = 10.0

@@ -1,19 +1,30 @@
-"""Whether a file was written: what the codec cannot take, and a sample of what was stored.
+"""Whether a file was written: what the codec cannot take, which blocks are lost, and a sample.
 
 GDAL compresses in threads of its own, and tells of errors there in a way that the caller does not
-see: the block that is lost is then filled with zeros, or nodata.
+see: the block that is lost is filled with zeros, or nodata, when the file is closed. Until then it
+is the one that has no place in the file.
 """
 
 from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from osgeo import gdal
 
 from eoscale_engine.errors import OutputError
 from eoscale_engine.raster_files.options import COMPRESSIONS, WriteOptions
+from eoscale_engine.tiling import Window
 
-SHARE = 200
-"""Of so many blocks one is compared: a hundredth of the time that compressing them takes."""
+READ_BACK = "EOSCALE_READ_BACK"
+"""The variable that, set to ``all``, has every block of every file compared."""
+
+SHARE = 100
+"""Else one block of so many: less than a fiftieth of the time that writing them takes."""
+
+Block = tuple[int, Window]
+"""A band and a block's place. Where bands share their blocks, the first one stands for all."""
 
 
 def check_codec(format: str, options: WriteOptions, dtype: str) -> None:  # noqa: A002
@@ -33,11 +44,29 @@ def check_codec(format: str, options: WriteOptions, dtype: str) -> None:  # noqa
         )
 
 
-def check_written(path: str, like: gdal.Dataset, *, masked: bool) -> None:
-    """Open a file that was just written and compare a sample of its blocks with their origin.
+def blocks_to_compare(made: gdal.Dataset, compress: str, *, masked: bool) -> list[Block]:
+    """Blocks of a file, before it is closed, of which it is to be seen whether they are right.
 
-    The blocks are those that take the least room, where one that was lost is among them, and some
-    from all over the image.
+    All that were not written, of the mask too, and a sample of the others.
+    """
+    made.FlushCache()  # waits for GDAL's threads
+    bands = range(1, made.RasterCount + 1) if _apart(made) else (1,)
+    blocks = [(n, place) for n in bands for place in _places(made.GetRasterBand(n))]
+    share = 1 if os.environ.get(READ_BACK) == "all" else SHARE
+    chosen = blocks[share // 2 :: share]
+    if compress == "NONE":
+        # without threads, errors are seen; and empty blocks are only written at the end
+        return chosen
+    chosen += [(n, place) for n, place in blocks if not _is_written(made.GetRasterBand(n), place)]
+    if masked:
+        mask = made.GetRasterBand(1).GetMaskBand()
+        mask.GetDataset().FlushCache()
+        chosen += [(1, place) for place in _places(mask) if not _is_written(mask, place)]
+    return chosen
+
+
+def check_written(path: str, like: gdal.Dataset, blocks: Iterable[Block], *, masked: bool) -> None:
+    """Open a file that was just written and compare blocks of it with their origin.
 
     Raises
     ------
@@ -45,29 +74,36 @@ def check_written(path: str, like: gdal.Dataset, *, masked: bool) -> None:
         Where the file holds something else.
     """
     made = gdal.OpenEx(path, gdal.OF_RASTER)
-    width, height = made.GetRasterBand(1).GetBlockSize()
-    apart = made.GetMetadataItem("INTERLEAVE", "IMAGE_STRUCTURE") == "BAND"
-    numbers = range(1, made.RasterCount + 1)
-    blocks = [
-        (int(band.GetMetadataItem(f"BLOCK_SIZE_{col}_{row}", "TIFF") or 0), number, row, col)
-        for number, band in ((n, made.GetRasterBand(n)) for n in (numbers if apart else (1,)))
-        for row in range(-(-made.RasterYSize // height))
-        for col in range(-(-made.RasterXSize // width))
-    ]
-    smallest = sorted(blocks)[: 1 + len(blocks) // (2 * SHARE)]
-    for _, number, row, col in {*smallest, *blocks[SHARE :: 2 * SHARE]}:
-        left, top = col * width, row * height
-        place = left, top, min(width, made.RasterXSize - left), min(height, made.RasterYSize - top)
-        for band in (number,) if apart else numbers:
+    for number, place in blocks:
+        window = place.col, place.row, place.cols, place.rows
+        for band in (number,) if _apart(made) else range(1, made.RasterCount + 1):
             pair = made.GetRasterBand(band), like.GetRasterBand(band)
-            stored, origin = (one.ReadAsArray(*place) for one in pair)
+            stored, origin = (one.ReadAsArray(*window) for one in pair)
             same = np.array_equal(stored, origin, equal_nan=True)
             if masked:
-                stored, origin = (one.GetMaskBand().ReadAsArray(*place) for one in pair)
+                stored, origin = (one.GetMaskBand().ReadAsArray(*window) for one in pair)
                 same &= np.array_equal(stored != 0, origin != 0)
             if not same:
                 raise OutputError(
-                    f"the pixels of band {band} at row {top}, column {left} are not those that "
-                    "were to be stored. Memory or disk may be full: free some and write again, or "
-                    "choose another compression"
+                    f"the pixels of band {band} at row {place.row}, column {place.col} are not "
+                    "those that were to be stored. Memory or disk may be full: free some and write "
+                    "again, or choose another compression"
                 )
+
+
+def _apart(made: gdal.Dataset) -> bool:
+    """Whether each band has blocks of its own."""
+    return bool(made.GetMetadataItem("INTERLEAVE", "IMAGE_STRUCTURE") == "BAND")
+
+
+def _places(band: gdal.Band) -> Iterator[Window]:
+    cols, rows = band.GetBlockSize()
+    for row in range(0, band.YSize, rows):
+        for col in range(0, band.XSize, cols):
+            yield Window(row, col, min(rows, band.YSize - row), min(cols, band.XSize - col))
+
+
+def _is_written(band: gdal.Band, place: Window) -> bool:
+    cols, rows = band.GetBlockSize()
+    item = f"BLOCK_OFFSET_{place.col // cols}_{place.row // rows}"
+    return band.GetMetadataItem(item, "TIFF") is not None

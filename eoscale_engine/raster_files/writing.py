@@ -22,7 +22,11 @@ from eoscale_engine.raster_files.own_memory import in_own_memory
 from eoscale_engine.raster_files.reading import RasterFile, open_raster_file
 from eoscale_engine.raster_files.side_file import inside_tiff, keep_beside
 from eoscale_engine.raster_files.signature import source_files
-from eoscale_engine.raster_files.verification import check_codec, check_written
+from eoscale_engine.raster_files.verification import (
+    blocks_to_compare,
+    check_codec,
+    check_written,
+)
 from eoscale_engine.raster_files.vrt import vrt_of_bands
 
 __all__ = ["FORMATS", "Progress", "WriteOptions", "check_target", "write_raster"]
@@ -188,8 +192,10 @@ def _write(
     )
     if made is None:
         return None
-    del made  # writes what is still in GDAL's cache
-    check_written(target, between, masked=source.mask == "mask")
+    masked = source.mask == "mask"
+    blocks = blocks_to_compare(made, options.compress, masked=masked)
+    del made  # closes it
+    check_written(target, between, blocks, masked=masked)
     if options.overviews and format == "GTiff":
         watch.next_stage()
         return profile if _add_overviews(target, profile, watch) else None

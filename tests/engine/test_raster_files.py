@@ -20,6 +20,7 @@ from eoscale_engine.raster_files import options as raster_options
 from eoscale_engine.raster_files import reading as raster_files
 from eoscale_engine.raster_files import writing as raster_write
 from eoscale_engine.raster_files.alignment import aligned
+from eoscale_engine.raster_files.gdal_calls import call_gdal
 from eoscale_engine.raster_files.gdal_profile import (
     BandStatistics,
     describe,
@@ -29,7 +30,12 @@ from eoscale_engine.raster_files.gdal_profile import (
 from eoscale_engine.raster_files.options import COMPRESSIONS, WriteOptions
 from eoscale_engine.raster_files.reading import Datasets, open_raster_file
 from eoscale_engine.raster_files.signature import file_signature
-from eoscale_engine.raster_files.verification import check_written
+from eoscale_engine.raster_files.verification import (
+    READ_BACK,
+    SHARE,
+    blocks_to_compare,
+    check_written,
+)
 from eoscale_engine.raster_files.vrt import vrt_face
 from eoscale_engine.raster_files.writing import check_target, write_raster
 from eoscale_engine.tiling import Window, blocks_of
@@ -242,6 +248,7 @@ def test_an_error_in_gdals_own_threads_fails_the_write(
 ) -> None:
     """Their errors do not come back to the caller: what they did not write is zeros."""
     monkeypatch.setattr(raster_write, "check_codec", lambda *_: None)
+    monkeypatch.delenv(READ_BACK)
     asked = profile(dtype, width=900, height=700)
     source = write_face(tmp_path, asked, pixels_of(asked))
     before = contents(tmp_path)
@@ -253,19 +260,100 @@ def test_an_error_in_gdals_own_threads_fails_the_write(
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("compress", ["DEFLATE", "ZSTD", "LZW"])
-def test_one_lost_block_is_found(compress: str, tmp_path: Path) -> None:
-    asked = profile("uint16", width=1200, height=1100, bands=(Band(), Band()))
+EDGE = 16
+"""Side of the smallest blocks of a TIFF."""
+
+
+def write_around(band: gdal.Band, pixels: np.ndarray, row: int, col: int) -> None:
+    """Write all blocks of a band but the one at a place, as where GDAL's threads lost it."""
+    below, right = row + EDGE, col + EDGE
+    for rows, cols in (
+        (slice(0, row), slice(None)), (slice(row, below), slice(0, col)),
+        (slice(row, below), slice(right, None)), (slice(below, None), slice(None)),
+    ):  # fmt: skip
+        if pixels[rows, cols].size:
+            band.WriteArray(pixels[rows, cols], cols.start or 0, rows.start)
+
+
+def create_tif(path: str, size: int, dtype: str, compress: str) -> gdal.Dataset:
+    """A file of two bands in the smallest blocks."""
+    return gdal.GetDriverByName("GTiff").Create(
+        path, size, size, 2, gdal_type(dtype),
+        [
+            "TILED=YES", f"BLOCKXSIZE={EDGE}", f"BLOCKYSIZE={EDGE}", "INTERLEAVE=BAND",
+            f"COMPRESS={compress}", "NUM_THREADS=2",
+        ],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("compress", "lost"),
+    [
+        ("DEFLATE", (1, 0, 0)), ("LZW", (1, 512, 320)), ("LERC_ZSTD", (2, 48, 1008)),
+        ("LZW", (2, 1008, 1008)),
+    ],
+)  # fmt: skip
+def test_a_lost_block_is_found_among_thousands_of_empty_ones(
+    compress: str, lost: tuple[int, int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All blocks that were not written are compared, where of the others one in a hundred is."""
+    monkeypatch.delenv(READ_BACK)
+    size = 1024
+    asked = profile("uint16", width=size, height=size, bands=(Band(nodata=7), Band(nodata=7)))
+    number, row, col = lost
+    pixels = np.full((2, size, size), 7, "uint16")
+    pixels[number - 1, row + 15, col + 15] = 8
+    like = gdal.Open(write_face(tmp_path, asked, pixels))
+    path = str(tmp_path / "x.tif")
+    made = create_tif(path, size, "uint16", compress)
+    for band in (1, 2):
+        made.GetRasterBand(band).SetNoDataValue(7)
+    made.GetRasterBand(3 - number).WriteArray(pixels[2 - number])
+    write_around(made.GetRasterBand(number), pixels[number - 1], row, col)
+    blocks = blocks_to_compare(made, compress, masked=False)
+    assert len(blocks) == round(2 * (size // EDGE) ** 2 / SHARE) + 1
+    made = None  # GDAL fills the block
+    assert open_raster_file(path).read(everything(asked)).max() == 7
+    with pytest.raises(OutputError, match=f"band {number} at row {row}, column {col} are not"):
+        check_written(path, like, blocks, masked=False)
+
+
+def test_a_lost_block_of_a_mask_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(READ_BACK)
+    path, size, pixels = str(tmp_path / "x.tif"), 64, np.full((64, 64), 255, "uint8")
+    like = gdal.GetDriverByName("MEM").Create("", size, size, 2)
+    made = create_tif(path, size, "uint8", "LZW")
+    for dataset in (like, made):
+        for number in (1, 2):
+            dataset.GetRasterBand(number).WriteArray(pixels)
+        call_gdal(
+            dataset.CreateMaskBand, gdal.GMF_PER_DATASET,
+            config={"GDAL_TIFF_INTERNAL_MASK": "YES"},
+        )  # fmt: skip
+    like.GetRasterBand(1).GetMaskBand().WriteArray(pixels)
+    write_around(made.GetRasterBand(1).GetMaskBand(), pixels, 32, 16)
+    blocks = blocks_to_compare(made, "LZW", masked=True)
+    made = None
+    with pytest.raises(OutputError, match="band 1 at row 32, column 16 are not"):
+        check_written(path, like, blocks, masked=True)
+
+
+@pytest.mark.parametrize("place", [(0, 0), (512, 512)])
+def test_every_block_is_compared_where_that_is_asked_for(
+    place: tuple[int, int], tmp_path: Path
+) -> None:
+    asked = profile("uint16", width=600, height=700, bands=(Band(), Band()))
     pixels = pixels_of(asked)
     like = gdal.Open(write_face(tmp_path, asked, pixels))
     path = str(tmp_path / "x.tif")
-    write_raster(str(tmp_path / "face.vrt"), path, options=WriteOptions(compress, block_size=128))
-    check_written(path, like, masked=False)
+    write_raster(str(tmp_path / "face.vrt"), path)
     made = gdal.OpenEx(path, gdal.OF_RASTER | gdal.OF_UPDATE)
-    made.GetRasterBand(2).WriteArray(np.zeros((128, 128), "uint16"), 256, 640)
+    row, col = place
+    made.GetRasterBand(2).WriteArray(pixels[1, row : row + 1, col : col + 1] + 1, col, row)
+    blocks = blocks_to_compare(made, "DEFLATE", masked=False)
     made = None
-    with pytest.raises(OutputError, match="band 2 at row 640, column 256"):
-        check_written(path, like, masked=False)
+    with pytest.raises(OutputError, match=f"band 2 at row {row}, column {col}"):
+        check_written(path, like, blocks, masked=False)
 
 
 @pytest.mark.parametrize("compress", ["NONE", "DEFLATE", "ZSTD"])
