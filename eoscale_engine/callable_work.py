@@ -158,7 +158,7 @@ class CallableFilter(ImageFilter):
         return call_filter(self._function, blocks, self._params)
 
 
-class CallableReduction(Reduction):
+class CallableReduction(Reduction[list[tuple[list[Any], Tile]], list[tuple[list[Any], Tile]]]):
     """A plain function as a reduction: partials are the scalars of each cell with its tile."""
 
     dtype_kinds = "iufc"
@@ -176,10 +176,6 @@ class CallableReduction(Reduction):
         """Line them up; the caller's own function concatenates at the end."""
         first.extend(second)
         return first
-
-    def finish(self, merged: Any, inputs: Sequence[Profile]) -> list[tuple[list[Any], Tile]]:
-        """Scalars and tile of each cell, left to right and top to bottom."""
-        return merged
 
 
 def declared_profiles(made: Any, like: Sequence[Profile]) -> list[Profile]:

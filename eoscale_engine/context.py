@@ -21,6 +21,7 @@ from eoscale_engine.callables import in_this_process, reference_to
 from eoscale_engine.declaration import (
     Declaration,
     Engine,
+    Found,
     ImageFilter,
     Procedure,
     Reduction,
@@ -214,14 +215,14 @@ class EOContextManager(PipelineImages, Engine):
 
     def reduce(
         self,
-        declaration: Reduction,
+        declaration: Reduction[Any, Found],
         images: Keys,
         *,
         extent: Optional[Window] = None,
         inline: bool = False,
         within: Optional[Within] = None,
         windows: Optional[Sequence[Window]] = None,
-    ) -> Any:
+    ) -> Found:
         """Run a reduction on images; returns what its ``finish`` returns.
 
         Parameters and errors are those of :meth:`filter`; with an ``extent`` only its pixels count.
@@ -470,12 +471,12 @@ class _Part(Engine):
 
     def reduce(
         self,
-        declaration: Reduction,
+        declaration: Reduction[Any, Found],
         images: Keys,
         *,
         within: Optional[Within] = None,
         windows: Optional[Sequence[Window]] = None,
-    ) -> Any:
+    ) -> Found:
         """Of the extent's pixels."""
         if within is not None and within.mask is not None:
             within = replace(within, mask=self._crop(within.mask))

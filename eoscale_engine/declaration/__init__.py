@@ -13,8 +13,8 @@ from eoscale_engine.declaration.blocks import Block, Blocks, Pixels
 from eoscale_engine.declaration.inputs import Input, Output, Roles, image, images, polygons
 from eoscale_engine.declaration.kinds import (
     Engine,
+    Found,
     ImageFilter,
-    Partial,
     Procedure,
     Reduction,
     Within,
@@ -28,12 +28,12 @@ __all__ = [
     "Chart",
     "Declaration",
     "Engine",
+    "Found",
     "HeatMap",
     "ImageFilter",
     "Input",
     "Output",
     "Parameter",
-    "Partial",
     "Pixels",
     "Procedure",
     "Reduction",

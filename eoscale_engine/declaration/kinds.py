@@ -5,20 +5,36 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Optional, Union
+from typing import (
+    Any,
+    ClassVar,
+    Generic,
+    Optional,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+)
 
 import numpy as np
 
 from eoscale_engine.declaration.base import Declaration
 from eoscale_engine.declaration.blocks import Blocks, Pixels
 from eoscale_engine.declaration.inputs import Output, Roles
-from eoscale_engine.declaration.results import Result
+from eoscale_engine.declaration.results import Result, Summary
 from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import Window
 
-Partial = Any
+Partial = TypeVar("Partial")
 """What ``map`` finds in one cell: any picklable value."""
+
+Found = TypeVar("Found")
+"""What ``finish`` makes of all partials together."""
+
+Found_co = TypeVar("Found_co", covariant=True)
+"""The same, of a class: what finds a list finds a sequence."""
 
 
 class ImageFilter(Declaration):
@@ -66,7 +82,7 @@ class ImageFilter(Declaration):
         """
 
 
-class Reduction(Declaration):
+class Reduction(Declaration, Generic[Partial, Found_co]):
     """N images -> M values.
 
     ``map`` looks at one fixed cell of at most 512 x 512 pixels, anchored at the image's origin;
@@ -81,6 +97,14 @@ class Reduction(Declaration):
     merge_in_worker: ClassVar[bool] = False
     """Whether ``merge`` and ``finish`` may harm their process (a user's code): run in a worker."""
 
+    def __init_subclass__(cls, **named: Any) -> None:
+        super().__init_subclass__(**named)
+        if cls.name and _found_by(cls) not in (Summary, "Summary"):
+            raise TypeError(
+                f"{cls.__name__} has a name, and so users who want to see what it finds: it must "
+                "finish with a Summary. Declare it as Reduction[..., Summary]."
+            )
+
     @abstractmethod
     def map(self, blocks: Blocks) -> Partial:
         """What one cell contributes."""
@@ -89,9 +113,16 @@ class Reduction(Declaration):
     def merge(self, first: Partial, second: Partial) -> Partial:
         """Both together; may change and return ``first``."""
 
-    @abstractmethod
-    def finish(self, merged: Partial, inputs: Sequence[Profile]) -> Any:
-        """The values, usually a :class:`Summary`."""
+    def finish(self, merged: Partial, inputs: Sequence[Profile]) -> Found_co:
+        """The values, a :class:`Summary` where it has a ``name``; by default what is merged."""
+        return cast(Found_co, merged)
+
+
+def _found_by(kind: type[Reduction[Any, Any]]) -> Any:
+    """What its ``finish`` returns, as the class says, or the method."""
+    bases = (base for one in kind.__mro__ for base in vars(one).get("__orig_bases__", ()))
+    declared = (get_args(base)[1] for base in bases if get_origin(base) is Reduction)
+    return next(declared, kind.finish.__annotations__.get("return"))
 
 
 @dataclass(frozen=True)
@@ -124,12 +155,12 @@ class Engine(ABC):
     @abstractmethod
     def reduce(
         self,
-        declaration: Reduction,
+        declaration: Reduction[Any, Found],
         images: Roles,
         *,
         within: Optional[Within] = None,
         windows: Optional[Sequence[Window]] = None,
-    ) -> Any:
+    ) -> Found:
         """Run a reduction; returns what its ``finish`` returns.
 
         Parameters

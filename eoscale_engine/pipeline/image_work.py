@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Optional
 
-from eoscale_engine.declaration import ImageFilter, Reduction
+from eoscale_engine.declaration import Found, ImageFilter, Reduction
 from eoscale_engine.filters.pixel.copy import Copy
 from eoscale_engine.memory.images import Image
 from eoscale_engine.pipeline.planning import area_of, output_profiles, tiles_of
@@ -173,7 +173,7 @@ def _log_plan(runs: Runs, job: FilterJob, tiles: int, inline: bool) -> None:
 
 def reduce_images(
     runs: Runs,
-    declaration: Reduction,
+    declaration: Reduction[Any, Found],
     inputs: Inputs,
     *,
     extent: Optional[Window] = None,
@@ -181,7 +181,7 @@ def reduce_images(
     mask: Optional[Source] = None,
     polygons: Optional[Polygons] = None,
     windows: Optional[Sequence[Window]] = None,
-) -> Any:
+) -> Found:
     """Run a reduction over images; what its ``finish`` returns."""
     profiles = [source.profile for _, sources in inputs for source in sources]
     area = area_of(profiles[0], extent)

@@ -150,13 +150,14 @@ class ConfusionMatrix(Procedure):
 
     def run(self, images: Roles, engine: Engine) -> Result:
         """Count the pairs, and measure."""
-        key, notes = images["INPUT"][0], []
+        key = images["INPUT"][0]
+        notes: list[str] = []
         bands = [engine.profile(key).bands[self.band - 1]]
         if images.get("REFERENCE"):
             reference = images["REFERENCE"][0]
             bands.append(engine.profile(reference).bands[self.reference_band - 1])
             pairs = ValuePairs(self.reference_band, self.band)
-            found: Pairs = engine.reduce(pairs, {"FIRST": [reference], "SECOND": [key]})
+            found = engine.reduce(pairs, {"FIRST": [reference], "SECOND": [key]})
             labels = found.tally.values[0].tolist()
         else:
             found, labels, notes = self._in_polygons(images["POLYGONS"][0], key, engine)
@@ -167,7 +168,9 @@ class ConfusionMatrix(Procedure):
         summary = self._summary(Comparison(kept), bands, notes, (found.invalid, ignored))
         return Result(summary=summary)
 
-    def _in_polygons(self, layer: str, key: str, engine: Engine) -> Any:
+    def _in_polygons(
+        self, layer: str, key: str, engine: Engine
+    ) -> tuple[Pairs, list[int], list[str]]:
         """The counts, the label of each pair, and notes."""
         if not self.field:
             raise InputError(f"{self.label}: name the field of the polygons with their class.")
@@ -176,7 +179,7 @@ class ConfusionMatrix(Procedure):
         known = sorted({label for label in labels if label is not None})
         places: dict[Optional[int], int] = {label: place for place, label in enumerate(known)}
         numbers = [places.get(label, -1) for label in labels]
-        counted: Pairs = engine.reduce(LabelPairs(found, numbers, self.band), {"INPUT": [key]})
+        counted = engine.reduce(LabelPairs(found, numbers, self.band), {"INPUT": [key]})
         notes = selection_notes(Within(polygons=found))
         if -1 in numbers:
             notes.append(f"{numbers.count(-1)} of {len(found)} polygons have no class.")

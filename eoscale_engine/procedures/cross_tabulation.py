@@ -24,7 +24,7 @@ from eoscale_engine.declaration import (
 from eoscale_engine.procedures.unique_values import category
 from eoscale_engine.reductions.areas import AREA_UNIT, area_note, differing, row_areas
 from eoscale_engine.reductions.value_counts import Tally, areas_of
-from eoscale_engine.reductions.value_pairs import Pairs, ValuePairs
+from eoscale_engine.reductions.value_pairs import ValuePairs
 
 WIDEST = 256
 """Values of each image that a matrix has room for: as many as an 8-bit image has."""
@@ -117,7 +117,7 @@ class CrossTabulation(Procedure):
             engine.profile(second).bands[self.second_band - 1],
         )
         areas = row_areas(profile)
-        found: Pairs = engine.reduce(
+        found = engine.reduce(
             ValuePairs(self.band, self.second_band, differing(areas)),
             {"FIRST": [first], "SECOND": [second]},
         )

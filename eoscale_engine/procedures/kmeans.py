@@ -27,7 +27,6 @@ from eoscale_engine.reductions.clusters import (
     ClassSums,
     ClusterSums,
     GridSample,
-    Sample,
     sums_of,
 )
 from eoscale_engine.reductions.covariance import Covariance, Covariances
@@ -145,7 +144,7 @@ class KMeans(Procedure):
         """Stored pixels on a grid that is as dense as it takes."""
         step = max(1, isqrt(valid // SAMPLE))
         while True:
-            sample: Sample = engine.reduce(GridSample(step), images)
+            sample = engine.reduce(GridSample(step), images)
             # valid pixels can lie between the grid's lines
             if step == 1 or sample.number >= SAMPLE // 2:
                 return sample.pixels

@@ -14,7 +14,7 @@ from eoscale_engine.errors import InputError
 from eoscale_engine.filters.physical_values import is_scaled
 from eoscale_engine.profile import Band, Profile
 from eoscale_engine.reductions.band_counts import BandCounts, edges_of
-from eoscale_engine.reductions.histogram import ValueRange
+from eoscale_engine.reductions.histogram import Limits, ValueRange
 from eoscale_engine.reductions.key_counts import Counts, KeyCounts
 from eoscale_engine.reductions.keys import value_of_key
 from eoscale_engine.reductions.statistics import Together, physical
@@ -73,7 +73,7 @@ class Counting:
             ]
             return counted if self.per_band else [_together(counted)], pixels
         whole = self._in_integers(profile)
-        ranges, pixels = engine.reduce(Together((ValueRange(raw=self.raw), KeyCounts())), images)
+        ranges, pixels = engine.reduce(Together(ValueRange(raw=self.raw), KeyCounts()), images)
         if not self.per_band:
             ranges = [_widest(ranges)] * len(ranges)
         layouts = [
@@ -127,7 +127,7 @@ class Counting:
         return np.dtype(profile.dtype).kind in "iu" and (self.raw or not scaled)
 
 
-def _widest(ranges: Sequence[Any]) -> Any:
+def _widest(ranges: Sequence[Optional[Limits]]) -> Optional[Limits]:
     known = [limits for limits in ranges if limits]
     return (min(low for low, _ in known), max(high for _, high in known)) if known else None
 

@@ -180,8 +180,7 @@ class SamplePixels(Procedure):
 
         def drawn(kept: Optional[Limits], *, counting: bool) -> Drawn:
             draw = PixelDraw(self.seed, self.strata_band, kept, counting)
-            found: Drawn = engine.reduce(draw, sources, within=within)
-            return found
+            return engine.reduce(draw, sources, within=within)
 
         found = drawn(kept, counting=True)
         counts, slack = found.counts, 1

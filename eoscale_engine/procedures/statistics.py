@@ -198,8 +198,7 @@ class RasterStatistics(Procedure):
             ], counts
         if not self._asked:
             return engine.reduce(BandMoments(), images, within=within), []
-        both = engine.reduce(Together((BandMoments(), KeyCounts())), images, within=within)
-        return both[0], both[1]
+        return engine.reduce(Together(BandMoments(), KeyCounts()), images, within=within)
 
     def _row(self, band: Band, found: Moments) -> tuple[Any, ...]:
         """From ``valid`` to ``kurtosis``."""

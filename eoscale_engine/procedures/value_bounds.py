@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Optional
 
 from eoscale_engine.declaration import Engine, Roles
 from eoscale_engine.errors import InputError
-from eoscale_engine.reductions.histogram import ValueRange
+from eoscale_engine.reductions.histogram import Limits, ValueRange
 
 Bounds = tuple[float, float]
 
@@ -39,7 +39,7 @@ def find_bounds(
         Where a band has no value within the bounds, or values too far apart to be cut.
     """
     profile = engine.profile(images["INPUT"][0])
-    found: Sequence[Any] = [None] * profile.count
+    found: Sequence[Optional[Limits]] = [None] * profile.count
     if lower is None or upper is None:
         found = engine.reduce(ValueRange(), images)
     return tuple(

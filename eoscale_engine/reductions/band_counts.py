@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from eoscale_engine.declaration import Blocks, Reduction, image, parameter
-from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.differences import pair_of
 from eoscale_engine.reductions.histogram import bin_numbers, even_edges
 from eoscale_engine.reductions.statistics import CHUNK_ROWS, physical, valid_chunks
 
 
 @dataclass(frozen=True)
-class BandCounts(Reduction):
+class BandCounts(Reduction[list[np.ndarray], list[np.ndarray]]):
     """Count the valid pixels of each band in bins of equal width, each band in its own.
 
     A bin holds its left edge, and the last one its right edge too. Pixels outside count nowhere.
@@ -49,10 +48,6 @@ class BandCounts(Reduction):
     def merge(self, first: list[np.ndarray], second: list[np.ndarray]) -> list[np.ndarray]:
         """Both cells together, band by band."""
         return [one + two for one, two in zip(first, second)]
-
-    def finish(self, merged: list[np.ndarray], inputs: Sequence[Profile]) -> list[np.ndarray]:
-        """The counts of each band."""
-        return merged
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from eoscale_engine.reductions.covariance import (
 
 
 @dataclass(frozen=True)
-class ChangeCovariance(Reduction):
+class ChangeCovariance(Reduction[Moments, Covariances]):
     """Weighted means and covariances of the stored pixels of all bands of both images.
 
     The weight of a pixel is the probability of no change under a transform (see

@@ -26,7 +26,7 @@ class Sample(NamedTuple):
 
 
 @dataclass(frozen=True)
-class GridSample(Reduction):
+class GridSample(Reduction[list[Places], Sample]):
     """The pixels of every so manieth row and column that are valid and finite in all bands.
 
     Gives a :class:`Sample` of stored pixels, row by row.
@@ -83,7 +83,7 @@ class ClassSums(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ClusterSums(Reduction):
+class ClusterSums(Reduction[ClassSums, ClassSums]):
     """Number, sums and squared distances of the pixels nearest to each centre.
 
     Pixels and classes are those of
@@ -117,10 +117,6 @@ class ClusterSums(Reduction):
             first.pixels + second.pixels, first.sums + second.sums,
             first.inertia + second.inertia, far.distance, far.farthest,
         )  # fmt: skip
-
-    def finish(self, merged: ClassSums, inputs: Sequence[Profile]) -> ClassSums:
-        """The sums of the whole image."""
-        return merged
 
 
 def sums_of(

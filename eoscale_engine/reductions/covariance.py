@@ -60,7 +60,7 @@ class Covariances(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Covariance(Reduction):
+class Covariance(Reduction[Moments, Covariances]):
     """Means and covariances of all bands, of the pixels that are valid and finite in all of them.
 
     ``covariance(i, j) = sum((x_i - mean_i) (x_j - mean_j)) / n``, of physical values. Takes
@@ -97,7 +97,7 @@ class Counted(NamedTuple):
 
 
 @dataclass(frozen=True)
-class JointCovariance(Reduction):
+class JointCovariance(Reduction[tuple[Moments, int], Counted]):
     """Means and covariances as of :class:`Covariance`, of all bands of one or more images.
 
     Bands follow one another image by image. Values are physical unless ``raw``. Gives

@@ -13,7 +13,6 @@ import numpy as np
 from eoscale_engine.declaration import Block, Blocks, Reduction, image, parameter
 from eoscale_engine.filters.physical_values import is_scaled
 from eoscale_engine.filters.pixel.difference import are_long_integers, integer_difference
-from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.statistics import CHUNK_ROWS, physical
 
 Number = Union[int, float]
@@ -132,7 +131,7 @@ def both_valid(blocks: Sequence[Block], band: int, lines: slice) -> Optional[np.
 
 
 @dataclass(frozen=True)
-class Differences(Reduction):
+class Differences(Reduction[list[Compared], list[Compared]]):
     """How the bands of two images differ, from the pixels that are valid in both.
 
     Gives :class:`Compared` of each band. Values are physical unless ``raw``, in float64; 64-bit
@@ -187,10 +186,6 @@ class Differences(Reduction):
     def merge(self, first: list[Compared], second: list[Compared]) -> list[Compared]:
         """Both cells together, band by band."""
         return list(map(merge_compared, first, second))
-
-    def finish(self, merged: list[Compared], inputs: Sequence[Profile]) -> list[Compared]:
-        """The bands of the whole image."""
-        return merged
 
 
 def compared(one: np.ndarray, two: np.ndarray, *, whole: bool) -> Compared:

@@ -29,7 +29,7 @@ Runs = list[np.ndarray]
 
 
 @dataclass(frozen=True)
-class DistinctPixels(Reduction):
+class DistinctPixels(Reduction[list[Runs], list[int]]):
     """Count the distinct pixels of each band in some of 65536 parts, by a hash of their values.
 
     A list of integers. All parts together hold each value once; 0.0 and -0.0 are the same one.

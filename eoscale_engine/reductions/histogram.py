@@ -22,7 +22,7 @@ Limits = tuple[Union[int, float], Union[int, float]]
 
 
 @dataclass(frozen=True)
-class ValueRange(Reduction):
+class ValueRange(Reduction[list[Optional[Limits]], list[Optional[Limits]]]):
     """Smallest and largest finite value of the valid pixels of each band, exact for every dtype.
 
     A list with a pair for each band, or None for a band without valid finite pixels. Values are
@@ -93,7 +93,7 @@ class Counted(NamedTuple):
 
 
 @dataclass(frozen=True)
-class HistogramCounts(Reduction):
+class HistogramCounts(Reduction[Counted, Counted]):
     """Count the valid pixels of each band in bins between two bounds.
 
     The edges are :func:`even_edges`, or those of ``uneven`` bins from ``lower`` to ``upper``. Each
@@ -158,10 +158,6 @@ class HistogramCounts(Reduction):
         return first._replace(
             counts=first.counts + second.counts, asides=first.asides + second.asides
         )
-
-    def finish(self, merged: Counted, inputs: Sequence[Profile]) -> Counted:
-        """The counts of the whole image."""
-        return merged
 
 
 def even_edges(lower: float, upper: float, bins: int) -> np.ndarray:

@@ -51,7 +51,7 @@ class Axis(NamedTuple):
 
 
 @dataclass(frozen=True)
-class JointRange(Reduction):
+class JointRange(Reduction[Optional[np.ndarray], Optional[tuple[Range, Range]]]):
     """Smallest and largest value of two bands, of the pixels that are valid and finite in both.
 
     A pair of ranges, or None where there is no such pixel. Values are physical unless ``raw``, in
@@ -152,7 +152,7 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True)
-class JointHistogram(Reduction):
+class JointHistogram(Reduction[Part, JointCounts]):
     """Count the pixels that are valid in two bands by the values of both.
 
     Counts are those of ``numpy.histogram2d`` with the edges of both axes. Infinite pixels lie

@@ -57,7 +57,7 @@ class Filled(NamedTuple):
 
 
 @dataclass(frozen=True)
-class KeyCounts(Reduction):
+class KeyCounts(Reduction[list[Filled], list[Counts]]):
     """Count the pixels of each band by the first 16 bits of their keys: of 8 and 16 bits, by value.
 
     A key is an unsigned integer of the pixel's size that sorts as the pixel's values do (see
@@ -127,7 +127,7 @@ def _sorted(band: Filled, kind: str) -> Counts:
 
 
 @dataclass(frozen=True)
-class DigitCounts(Reduction):
+class DigitCounts(Reduction[list[Counts], list[Counts]]):
     """Count the pixels of each band by 16 bits of their keys, among those of known higher bits.
 
     What :class:`KeyCounts` finds, one to three digits further. Gives :class:`Counts` of each band.
@@ -180,10 +180,6 @@ class DigitCounts(Reduction):
     def merge(self, first: list[Counts], second: list[Counts]) -> list[Counts]:
         """Both cells together, band by band."""
         return list(map(_merged, first, second))
-
-    def finish(self, merged: list[Counts], inputs: Sequence[Profile]) -> list[Counts]:
-        """The counts of each band."""
-        return merged
 
 
 def _any_of(digits: np.ndarray, wanted: Sequence[int]) -> np.ndarray:

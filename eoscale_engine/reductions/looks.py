@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp, log, log1p
 from typing import Any, ClassVar, NamedTuple, Optional
@@ -13,7 +13,6 @@ from eoscale_engine.declaration import Block, Blocks, Reduction, parameter
 from eoscale_engine.filters.physical_values import physical_values
 from eoscale_engine.filters.radar.speckle import AMPLITUDE, DECIBEL, INTENSITY, PIXELS
 from eoscale_engine.filters.radar.speckle_windows import from_decibels
-from eoscale_engine.profile import Profile
 
 LEAST_LOOKS = 0.1
 
@@ -45,7 +44,7 @@ class Estimate(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LocalLooks(Reduction):
+class LocalLooks(Reduction[list[LocalVariation], list[LocalVariation]]):
     """Counts square windows of each band by how much they vary; see :func:`looks_of`.
 
     Windows lie side by side from the corner of each cell; one counts where at least half of its
@@ -112,12 +111,6 @@ class LocalLooks(Reduction):
             LocalVariation(one.windows + two.windows, one.logarithms + two.logarithms)
             for one, two in zip(first, second)
         ]
-
-    def finish(
-        self, merged: list[LocalVariation], inputs: Sequence[Profile]
-    ) -> list[LocalVariation]:
-        """The windows of each band."""
-        return merged
 
 
 def looks_of(found: LocalVariation, pixels: int) -> Estimate:

@@ -72,7 +72,7 @@ class CellPieces(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ObjectsFound(Reduction):
+class ObjectsFound(Reduction[list[list[CellPieces]], list[Objects]]):
     """Which pieces are one object, how large objects are, and which touch the image's border.
 
     ``LABELS`` are those of :class:`eoscale_engine.filters.labels.piece_labels.PieceLabels`; which
@@ -171,7 +171,7 @@ def _objects(cells: Sequence[CellPieces], connectivity: str) -> Objects:
 
 
 @dataclass(frozen=True)
-class ContactsFound(Reduction):
+class ContactsFound(Reduction[list[list[tuple[Contacts, Edges]]], list[Contacts]]):
     """Along how many pixel edges objects touch others.
 
     Of the wanted ones, a boolean table by number for each band. Gives :class:`Contacts` for each

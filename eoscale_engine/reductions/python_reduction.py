@@ -30,7 +30,7 @@ Scalars = Union[list[Any], dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class PythonReduction(Reduction):
+class PythonReduction(Reduction[list[tuple[Scalars, Tile]], Summary]):
     """Reduces images of any size to a few values with functions of your own, on every core.
 
     The map function has the form `f(input_buffers, input_profiles, params)` and returns the list of

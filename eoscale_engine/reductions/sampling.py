@@ -113,7 +113,7 @@ class Drawn(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PixelDraw(Reduction):
+class PixelDraw(Reduction[list[Drawn], Drawn]):
     """Count the pixels that are valid in all images by class, and keep those with low numbers.
 
     The pixels with the n lowest numbers are a sample of n without replacement in which each pixel

@@ -12,7 +12,6 @@ import numpy as np
 
 from eoscale_engine.declaration import Blocks, Reduction, image, parameter
 from eoscale_engine.filters.neighbourhood.windows import gather, merging, unflattened
-from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.differences import both_valid
 from eoscale_engine.reductions.statistics import physical
 
@@ -44,7 +43,7 @@ class Similarity(NamedTuple):
 
 
 @dataclass(frozen=True)
-class StructuralSimilarity(Reduction):
+class StructuralSimilarity(Reduction[list[Similarity], list[Similarity]]):
     """The structural similarity of each band of two images, as :class:`Similarity`.
 
     Of the windows whose pixels are all valid and finite in both images, in float64. Variances do
@@ -84,10 +83,6 @@ class StructuralSimilarity(Reduction):
     def merge(self, first: list[Similarity], second: list[Similarity]) -> list[Similarity]:
         """Both cells together, band by band."""
         return list(map(_added, first, second))
-
-    def finish(self, merged: list[Similarity], inputs: Sequence[Profile]) -> list[Similarity]:
-        """The bands of the whole image."""
-        return merged
 
     def _of_rows(self, blocks: Blocks, band: int, row: int, rows: int) -> Similarity:
         """The windows around the pixels of some rows."""

@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Union
+from typing import Any, ClassVar, NamedTuple, TypeVar, Union
 
 import numpy as np
 
@@ -256,7 +256,7 @@ def scale_notes(profile: Profile, raw: bool) -> list[str]:
 
 
 @dataclass(frozen=True)
-class BandMoments(Reduction):
+class BandMoments(Reduction[list[Moments], list[Moments]]):
     """Moments of the stored pixels of each band: a list of :class:`Moments`."""
 
     label: ClassVar[str] = "Raster statistics"
@@ -278,28 +278,35 @@ class BandMoments(Reduction):
         """Both cells together, band by band."""
         return list(map(merge_moments, first, second))
 
-    def finish(self, merged: list[Moments], inputs: Sequence[Profile]) -> list[Moments]:
-        """Of each band."""
-        return merged
+
+One = TypeVar("One")
+Two = TypeVar("Two")
+OneFound = TypeVar("OneFound")
+TwoFound = TypeVar("TwoFound")
 
 
 @dataclass(frozen=True)
-class Together(Reduction):
-    """Several reductions of the same image in one pass: a tuple of what each of them finds."""
+class Together(Reduction[tuple[One, Two], tuple[OneFound, TwoFound]]):
+    """Two reductions of the same image in one pass: what each of them finds."""
 
     label: ClassVar[str] = "Raster statistics"
-    examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({"parts": (BandMoments(),)},)
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"one": BandMoments(), "two": BandMoments()},
+    )
 
-    parts: Any = parameter(kind="data", help="The reductions, none with a margin")
+    one: Reduction[One, OneFound] = parameter(kind="data", help="A reduction without a margin")
+    two: Reduction[Two, TwoFound] = parameter(kind="data", help="A reduction without a margin")
 
-    def map(self, blocks: Blocks) -> tuple[Any, ...]:
+    def map(self, blocks: Blocks) -> tuple[One, Two]:
         """What each finds in one cell."""
-        return tuple(part.map(blocks) for part in self.parts)
+        return self.one.map(blocks), self.two.map(blocks)
 
-    def merge(self, first: tuple[Any, ...], second: tuple[Any, ...]) -> tuple[Any, ...]:
+    def merge(self, first: tuple[One, Two], second: tuple[One, Two]) -> tuple[One, Two]:
         """Both cells together, each by its own rule."""
-        return tuple(part.merge(*pair) for part, *pair in zip(self.parts, first, second))
+        return self.one.merge(first[0], second[0]), self.two.merge(first[1], second[1])
 
-    def finish(self, merged: tuple[Any, ...], inputs: Sequence[Profile]) -> tuple[Any, ...]:
+    def finish(
+        self, merged: tuple[One, Two], inputs: Sequence[Profile]
+    ) -> tuple[OneFound, TwoFound]:
         """What each gives."""
-        return tuple(part.finish(found, inputs) for part, found in zip(self.parts, merged))
+        return self.one.finish(merged[0], inputs), self.two.finish(merged[1], inputs)

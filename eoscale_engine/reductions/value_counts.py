@@ -160,7 +160,7 @@ class Counted(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ValueCounts(Reduction):
+class ValueCounts(Reduction[list[Counted], list[Counted]]):
     """Count the pixels of each band by value; a :class:`Counted` for each.
 
     Values are those stored, in the image's dtype. Raises an ``InputError`` as soon as the bands

@@ -28,7 +28,7 @@ class Pairs(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ValuePairs(Reduction):
+class ValuePairs(Reduction[Pairs, Pairs]):
     """Count the pixels by the values that they have in a band of each of two images.
 
     Values are those stored, each in its image's dtype. Pixels that are invalid in either band are
@@ -71,7 +71,7 @@ class ValuePairs(Reduction):
 
 
 @dataclass(frozen=True)
-class LabelPairs(Reduction):
+class LabelPairs(Reduction[Pairs, Pairs]):
     """Count the pixels in labelled polygons by label and value; those in several count in each.
 
     Invalid pixels in the polygons are counted as such.

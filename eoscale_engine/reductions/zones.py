@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Optional
 
@@ -11,7 +11,6 @@ import numpy as np
 from eoscale_engine.declaration import Blocks, Input, Reduction, image, parameter
 from eoscale_engine.errors import InputError
 from eoscale_engine.polygons import Groups, Polygons
-from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import Window
 
 INPUTS = (image("INPUT"), image("ZONES", optional=True, band_choice=False))
@@ -146,7 +145,7 @@ class FoundZones(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ZonesFound(Reduction):
+class ZonesFound(Reduction[FoundZones, FoundZones]):
     """Which values the zone image has, in how many pixels, and where. Gives :class:`FoundZones`."""
 
     label: ClassVar[str] = "Finding zones"
@@ -176,10 +175,6 @@ class ZonesFound(Reduction):
     def merge(self, first: FoundZones, second: FoundZones) -> FoundZones:
         """Both cells together."""
         return _joined(FoundZones(*(np.concatenate(pair) for pair in zip(first, second))))
-
-    def finish(self, merged: FoundZones, inputs: Sequence[Profile]) -> FoundZones:
-        """As they are."""
-        return merged
 
 
 def starts_of(ordered: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, ClassVar, NamedTuple
@@ -11,7 +11,6 @@ import numpy as np
 
 from eoscale_engine.declaration import Blocks, Input, Reduction, parameter
 from eoscale_engine.errors import InputError
-from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.keys import ordered_keys
 from eoscale_engine.reductions.zones import INPUTS, Members, starts_of
 from eoscale_engine.reductions.zones_moments import valid_values
@@ -33,7 +32,7 @@ class Intervals(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ZoneBins(Reduction):
+class ZoneBins(Reduction[list[np.ndarray], list[np.ndarray]]):
     """Count the keys of zones in intervals (see ``ordered_keys``), of the bands that have some.
 
     Gives an int64 array ``(intervals, zones, bins)`` for each.
@@ -77,10 +76,6 @@ class ZoneBins(Reduction):
         """Both cells together."""
         return [one + two for one, two in zip(first, second)]
 
-    def finish(self, merged: list[np.ndarray], inputs: Sequence[Profile]) -> list[np.ndarray]:
-        """The counts."""
-        return merged
-
 
 class ValueCounts(NamedTuple):
     """How many pixels of which zone have which value, ascending by zone and value."""
@@ -91,7 +86,7 @@ class ValueCounts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ZoneValues(Reduction):
+class ZoneValues(Reduction[ValueCounts, ValueCounts]):
     """Count the different values of zones in one band. Gives :class:`ValueCounts`."""
 
     label: ClassVar[str] = "Counting values of large zones"
@@ -126,10 +121,6 @@ class ZoneValues(Reduction):
     def merge(self, first: ValueCounts, second: ValueCounts) -> ValueCounts:
         """Both cells together."""
         return _summed(*(np.concatenate(pair) for pair in zip(first, second)))
-
-    def finish(self, merged: ValueCounts, inputs: Sequence[Profile]) -> ValueCounts:
-        """The counts."""
-        return merged
 
 
 def _summed(zones: np.ndarray, values: np.ndarray, pixels: np.ndarray) -> ValueCounts:

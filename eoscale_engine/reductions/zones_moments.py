@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from itertools import repeat
@@ -11,7 +11,6 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from eoscale_engine.declaration import Block, Blocks, Input, Reduction, parameter
-from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.statistics import Moments
 from eoscale_engine.reductions.zones import INPUTS, Members, starts_of
 
@@ -49,7 +48,7 @@ ZonesPartial = tuple[Sizes, list[BandMoments]]
 
 
 @dataclass(frozen=True)
-class ZoneMoments(Reduction):
+class ZoneMoments(Reduction[ZonesPartial, ZonesPartial]):
     """Pixels, area and moments of zones, merged cell by cell as those of the whole image are."""
 
     label: ClassVar[str] = "Moments of large zones"
@@ -89,10 +88,6 @@ class ZoneMoments(Reduction):
             sizes = Sizes(zones[order][starts], *sums)
         with np.errstate(over="ignore", invalid="ignore"):
             return sizes, [_merged(one, two) for one, two in zip(first[1], second[1])]
-
-    def finish(self, merged: ZonesPartial, inputs: Sequence[Profile]) -> ZonesPartial:
-        """As they are."""
-        return merged
 
 
 def by_zone(members: Members) -> Members:

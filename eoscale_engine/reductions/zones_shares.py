@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from eoscale_engine.declaration import Block, Blocks, Input, Reduction, image, parameter
-from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.statistics import Moments, merge_moments
 from eoscale_engine.reductions.zones_columns import Zone, ZoneBand
 from eoscale_engine.tiling import Window
 
 
 @dataclass(frozen=True)
-class ShareMoments(Reduction):
+class ShareMoments(Reduction[dict[int, Zone], dict[int, Zone]]):
     """Pixels, area and moments of polygons, cell by cell. Gives a :class:`Zone` by number.
 
     Counts are sums of shares, and so no whole numbers.
@@ -54,10 +53,6 @@ class ShareMoments(Reduction):
         for number, zone in second.items():
             first[number] = _joined(first[number], zone) if number in first else zone
         return first
-
-    def finish(self, merged: dict[int, Zone], inputs: Sequence[Profile]) -> dict[int, Zone]:
-        """As they are."""
-        return merged
 
 
 def _moments(block: Block, part: Any, covered: np.ndarray, weights: np.ndarray) -> Moments:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from eoscale_engine.declaration import Blocks, Input, Reduction, parameter
-from eoscale_engine.profile import Band, Profile
+from eoscale_engine.profile import Band
 from eoscale_engine.reductions.percentiles import between, place_of
 from eoscale_engine.reductions.statistics import physical
 from eoscale_engine.reductions.zones import INPUTS, Members, starts_of
@@ -58,8 +58,36 @@ class Asked(NamedTuple):
         return physical(most, band, self.raw), physical(least, band, self.raw), values.size
 
 
+class _BandPart(NamedTuple):
+    """Statistics of one band, of the zones whose numbers its moments have; see ``BandColumns``."""
+
+    moments: BandMoments
+    percentiles: np.ndarray
+    modes: Sequence[tuple[Value, ...]]
+
+
+class WindowPart(NamedTuple):
+    """Zones of a window, by number."""
+
+    numbers: np.ndarray
+    pixels: np.ndarray
+    areas: np.ndarray
+    bands: Sequence[_BandPart]
+
+    def enter(self, columns: ZoneColumns) -> None:
+        """Put the zones among all others."""
+        columns.pixels[self.numbers], columns.areas[self.numbers] = self.pixels, self.areas
+        for whole, found in zip(columns.bands, self.bands):
+            numbers, *moments = found.moments
+            for column, values in zip(whole.moments[1:], moments):
+                column[numbers] = values
+            whole.invalid[self.numbers] = self.pixels - whole.moments.valid[self.numbers]
+            whole.percentiles[numbers] = found.percentiles
+            whole.modes.update(zip(numbers.tolist(), found.modes))
+
+
 @dataclass(frozen=True)
-class WindowZones(Reduction):
+class WindowZones(Reduction[list[WindowPart], list[WindowPart]]):
     """Statistics of zones, each from a window that holds it. Gives a :class:`WindowPart` for each.
 
     ``reduce`` gets the windows. Integers are summed exactly, floats in one fixed order; nothing is
@@ -103,38 +131,6 @@ class WindowZones(Reduction):
         """The zones of both windows."""
         first.extend(second)
         return first
-
-    def finish(self, merged: list[WindowPart], inputs: Sequence[Profile]) -> list[WindowPart]:
-        """As they are."""
-        return merged
-
-
-class _BandPart(NamedTuple):
-    """Statistics of one band, of the zones whose numbers its moments have; see ``BandColumns``."""
-
-    moments: BandMoments
-    percentiles: np.ndarray
-    modes: Sequence[tuple[Value, ...]]
-
-
-class WindowPart(NamedTuple):
-    """Zones of a window, by number."""
-
-    numbers: np.ndarray
-    pixels: np.ndarray
-    areas: np.ndarray
-    bands: Sequence[_BandPart]
-
-    def enter(self, columns: ZoneColumns) -> None:
-        """Put the zones among all others."""
-        columns.pixels[self.numbers], columns.areas[self.numbers] = self.pixels, self.areas
-        for whole, found in zip(columns.bands, self.bands):
-            numbers, *moments = found.moments
-            for column, values in zip(whole.moments[1:], moments):
-                column[numbers] = values
-            whole.invalid[self.numbers] = self.pixels - whole.moments.valid[self.numbers]
-            whole.percentiles[numbers] = found.percentiles
-            whole.modes.update(zip(numbers.tolist(), found.modes))
 
 
 def _band_part(zones: np.ndarray, values: np.ndarray, asked: Asked, band: Band) -> _BandPart:

@@ -13,7 +13,7 @@ from typing import Any, Optional, Protocol
 
 import numpy as np
 
-from eoscale_engine.declaration import Declaration, ImageFilter, Partial, Reduction
+from eoscale_engine.declaration import Declaration, ImageFilter, Reduction
 from eoscale_engine.errors import EngineError, TileError, described
 from eoscale_engine.memory.images import Image
 from eoscale_engine.polygons import Polygons
@@ -224,7 +224,7 @@ class ReduceJob:
     polygons: Optional[Polygons] = None
     windows: Optional[Mapping[Window, Sequence[Window]]] = None
 
-    def run(self, window: Window, state: WorkerState) -> list[Partial]:
+    def run(self, window: Window, state: WorkerState) -> list[Any]:
         """What the cells of each piece in a window contribute together, piece by piece."""
         declaration, margin = self.declaration, self.declaration.margin
         pieces = [split(piece, CELL, CELL) for piece in split(window, CELL, PIECE_COLS)]
@@ -234,7 +234,7 @@ class ReduceJob:
         areas = [] if by_cell else open_areas(self.inputs, window, margin, state)
         mask = None if self.mask is None else open_area(self.mask, window, 0, state)
 
-        def mapped(core: Window) -> Partial:
+        def mapped(core: Window) -> Any:
             # what was just decoded is still in the processor's cache
             here = open_areas(self.inputs, core, 0, state) if by_cell else areas
             blocks = read_blocks(self.inputs, here, core, margin, declaration.border)
@@ -267,7 +267,7 @@ class FinishJob:
     """Merge and finish a reduction whose own code may harm its process: one task in a worker."""
 
     declaration: Reduction
-    partials: tuple[Partial, ...]
+    partials: tuple[Any, ...]
     profiles: tuple[Profile, ...]
 
     def run(self, window: Window, state: WorkerState) -> Any:

@@ -13,6 +13,7 @@ from eoscale_engine.declaration import (
     Block,
     Blocks,
     Engine,
+    Found,
     ImageFilter,
     Procedure,
     Reduction,
@@ -45,12 +46,12 @@ class ArrayEngine(Engine):
 
     def reduce(
         self,
-        declaration: Reduction,
+        declaration: Reduction[Any, Found],
         images: Roles,
         *,
         within: Optional[Within] = None,
         windows: Optional[Sequence[Window]] = None,
-    ) -> Any:
+    ) -> Found:
         self.passes.append(type(declaration).__name__)
         partials = []
         for core in split(Window(0, 0, *self._pixels.shape[1:]), *self._cell):

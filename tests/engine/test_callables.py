@@ -265,8 +265,6 @@ class Here(Reduction):
         return {os.getpid()}
     def merge(self, first, second):
         return first | second
-    def finish(self, merged, inputs):
-        return merged
 
 def main():
     with EOContextManager(2, tile_pixels=20) as context:

@@ -131,19 +131,16 @@ def test_polygons_in_another_crs_are_reprojected(
     assert np.count_nonzero(here.inside(whole) != there.inside(whole)) < 5
 
 
-class Total(Reduction):
+class Total(Reduction[list[int], list[int]]):
     """Sum and number of the pixels that count, and of those that are invalid among them."""
 
-    def map(self, blocks: Blocks) -> Any:
+    def map(self, blocks: Blocks) -> list[int]:
         block = blocks[0]
         values = block.pixels if block.valid is None else block.pixels[block.valid]
         return [int(values.sum(dtype=np.int64)), values.size, blocks.size - values.size]
 
-    def merge(self, first: Any, second: Any) -> Any:
+    def merge(self, first: list[int], second: list[int]) -> list[int]:
         return [one + two for one, two in zip(first, second)]
-
-    def finish(self, merged: Any, inputs: Any) -> Any:
-        return merged
 
 
 @pytest.fixture
