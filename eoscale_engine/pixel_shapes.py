@@ -12,6 +12,7 @@ from osgeo import ogr
 from eoscale_engine.polygon_pixels import ranges
 from eoscale_engine.profile import Affine
 from eoscale_engine.tiling import Window
+from eoscale_engine.vector_features import Rings
 
 CORNERS = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)], np.float64)
 
@@ -35,6 +36,14 @@ class PixelShapes:
             self._sizes.append(count)
             self._outer.append(outer)
         self._firsts.append(len(self._sizes))
+
+    def add_rings(self, rings: Rings) -> None:
+        """The next features, each of one ring."""
+        first, count = len(self._sizes), len(rings.sizes)
+        self._parts += rings.points
+        self._sizes += rings.sizes
+        self._outer += [True] * count
+        self._firsts += range(first + 1, first + count + 1)
 
     def on_grid(
         self, grid: Affine, area: Window, *, touched: bool

@@ -17,6 +17,7 @@ from eoscale_engine.raster_files.completeness import check_kind
 from eoscale_engine.raster_files.gdal_calls import call_gdal, reason
 from eoscale_engine.raster_files.own_memory import in_own_memory, unseen
 from eoscale_engine.tiling import Window
+from eoscale_engine.vector_features import batches, features, valid_rings
 
 Say = Callable[[str], None]
 
@@ -111,21 +112,26 @@ class PolygonLayer:
         ids: list[int] = []
         values: list[Any] = []
         shapes, repaired = PixelShapes(), 0
-        for feature in _features(layer):
-            if len(ids) % 1000 == 0 and cancelled():
+        for some in batches(layer, self.id_field, field):
+            if cancelled():
                 raise Cancelled("Cancelled.")
-            geometry, mended = _valid(feature.GetGeometryRef())
-            if geometry is not None and world is not None and world.exceeded_by(geometry):
-                geometry, _ = _valid(geometry.Intersection(world.box))
-            if geometry is not None and transformation is not None:
-                geometry = self._reprojected(geometry, transformation, world)
-            shapes.add(None if geometry is None else geometry.ExportToWkb(ogr.wkbNDR))
-            ids.append(int(feature.GetField(self.id_field) if self.id_field else feature.GetFID()))
-            values.append(feature.GetField(field) if field else None)
-            repaired += mended
-        points, rings, outer, firsts, bounds = shapes.on_grid(grid, area, touched=all_touched)
+            ids += some.ids
+            values += some.values
+            rings = valid_rings(some.shapes) if transformation is None else None
+            if rings is not None and not (world is not None and world.exceeded_by(rings.bounds())):
+                shapes.add_rings(rings)
+                continue
+            for shape in some.shapes:
+                geometry, mended = _valid(shape and ogr.CreateGeometryFromWkb(shape))
+                if geometry is not None and world and world.exceeded_by(geometry.GetEnvelope()):
+                    geometry, _ = _valid(geometry.Intersection(world.box))
+                if geometry is not None and transformation is not None:
+                    geometry = self._reprojected(geometry, transformation, world)
+                shapes.add(None if geometry is None else geometry.ExportToWkb(ogr.wkbNDR))
+                repaired += mended
+        points, starts, outer, firsts, bounds = shapes.on_grid(grid, area, touched=all_touched)
         found = Polygons(
-            tuple(ids), tuple(values) if field else (), points, rings, outer, firsts, bounds,
+            tuple(ids), tuple(values) if field else (), points, starts, outer, firsts, bounds,
             all_touched, repaired,
         )  # fmt: skip
         return found, own is not None or profile.crs is None
@@ -163,18 +169,6 @@ def _crs_of(layer: Any) -> Any:
     """A layer's CRS; None where it has none, which GeoPackages write as an undefined one."""
     own = layer.GetSpatialRef()
     return None if own is None or str(own.GetName()).startswith("Undefined") else own
-
-
-def _features(layer: Any) -> Iterator[Any]:
-    """All features; a RuntimeError at the first that cannot be read, which OGR leaves out."""
-    while True:
-        gdal.ErrorReset()
-        feature = layer.GetNextFeature()
-        if gdal.GetLastErrorType() >= gdal.CE_Failure:
-            raise RuntimeError(gdal.GetLastErrorMsg())
-        if feature is None:
-            return
-        yield feature
 
 
 def _transformed(geometry: Any, transformation: Any) -> bool:
@@ -229,9 +223,9 @@ class _World:
                   top + times * high),
         )  # fmt: skip
 
-    def exceeded_by(self, geometry: Any) -> bool:
-        """Whether a geometry goes far beyond the image."""
-        left, right, bottom, top = geometry.GetEnvelope()
+    def exceeded_by(self, bounds: tuple[float, float, float, float]) -> bool:
+        """Whether geometries from left to right and bottom to top go far beyond the image."""
+        left, right, bottom, top = bounds
         low_x, high_x, low_y, high_y = self.limits
         return bool(left < low_x or right > high_x or bottom < low_y or top > high_y)
 
@@ -262,7 +256,7 @@ def open_polygon_layer(path: str, label: str, id_field: str = "", name: str = ""
 
 
 def _has_zones(layer: Any) -> bool:
-    geometries = (feature.GetGeometryRef() for feature in _features(layer))
+    geometries = (feature.GetGeometryRef() for feature in features(layer))
     return any(
         shape is not None and not shape.IsEmpty() and shape.GetDimension() != 1
         for shape in geometries

@@ -16,6 +16,7 @@ from eoscale_engine.declaration import Blocks, Reduction, Within
 from eoscale_engine.errors import Cancelled, GridError, InputError, InputWarning
 from eoscale_engine.profile import CRS
 from eoscale_engine.tiling import Window
+from eoscale_engine.vector_features import batches
 
 ROWS, COLS = 700, 1100
 GRID = (10.0, 0.0, 500_000.0, 0.0, -10.0, 4_600_000.0)
@@ -309,6 +310,44 @@ def test_identifiers_come_from_a_field(context: EOContextManager, key: str, tmp_
     del feature, layer, source
     made = context.open_polygons(str(tmp_path / "zones.gpkg"), id_field="zone")
     assert context.polygons(made, key).ids == (2**40, 5)
+
+
+@pytest.mark.parametrize("kind", ["GPKG", "ESRI Shapefile", "FlatGeobuf", "GeoJSON"])
+@pytest.mark.parametrize("alike", [True, False])
+def test_features_in_bulk_are_those_read_one_by_one(kind: str, alike: bool, tmp_path: Path) -> None:
+    path = str(tmp_path / f"zones.{ogr.GetDriverByName(kind).GetMetadataItem('DMD_EXTENSION')}")
+    file = ogr.GetDriverByName(kind).CreateDataSource(path)
+    layer = file.CreateLayer("zones", utm(), ogr.wkbUnknown if kind == "GPKG" else ogr.wkbPolygon)
+    layer.CreateField(ogr.FieldDefn("zone", ogr.OFTInteger64))
+    shapes = ["POLYGON((0 0,9 0,9 9,0 0))", None, "POLYGON((0 0,0 0,0 0,0 0))"] * 4
+    if not alike:
+        shapes[5:7] = ["POLYGON((0 0,9 0,9 9,0 9,0 0),(1 1,2 1,2 2,1 1))", "POLYGON EMPTY"]
+    if not alike and kind == "GPKG":
+        shapes += ["POINT(1 2)", "CURVEPOLYGON(CIRCULARSTRING(0 0,1 1,2 0,1 -1,0 0))",
+                   "GEOMETRYCOLLECTION Z(POINT Z(1 2 3))"]  # fmt: skip
+    for number, shape in enumerate(shapes):
+        feature = ogr.Feature(layer.GetLayerDefn())
+        feature.SetField("zone", 100 - number)
+        if shape is not None:
+            feature.SetGeometry(ogr.CreateGeometryFromWkt(shape))
+        layer.CreateFeature(feature)
+    if layer.TestCapability(ogr.OLCDeleteFeature):
+        layer.DeleteFeature(3)
+    del feature, layer, file
+    file = ogr.Open(path)
+
+    def read(field: str, id_field: str) -> list[tuple[int, str]]:
+        layer = file.GetLayer(0)
+        layer.SetIgnoredFields([])
+        layer.ResetReading()
+        (some,) = batches(layer, id_field, field)
+        shapes = [shape and ogr.CreateGeometryFromWkb(shape) for shape in some.shapes]
+        return list(zip(some.ids, (shape and shape.ExportToIsoWkt() for shape in shapes)))
+
+    for id_field in ("", "zone"):
+        found = read("", id_field)  # a field that is asked for makes it go one by one
+        assert found == read("zone", id_field)
+        assert len(found) > 5
 
 
 def test_a_layer_is_found_by_its_name(context: EOContextManager, key: str, tmp_path: Path) -> None:
