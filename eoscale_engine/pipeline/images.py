@@ -95,6 +95,7 @@ class PipelineImages:
         path = check_path(raster_path)
         chosen = tuple(bands) if bands else None
         file = open_raster_file(path, chosen, label=label, keep_alpha=keep_alpha, named=named)
+        self._runs.names[path] = label or path
         for remark in file.remarks:
             self._runs.warn(f"GDAL says of '{label or path}': {remark.strip()}")
         if file.mask == "alpha":
@@ -205,6 +206,7 @@ class PipelineImages:
             else f"'{entry.label}' is wider for the extent: invalid where it has no pixels."
         )
         placed = open_raster_file(vrt, label=entry.label)
+        self._runs.names[vrt] = entry.label
         numbered = [replace(b, number=n) for b, n in zip(placed.profile.bands, file.bands)]
         entry.source = replace(placed, profile=replace(placed.profile, bands=tuple(numbered)))
         classes = any(b.color_table or b.categories or b.attributes for b in file.profile.bands)

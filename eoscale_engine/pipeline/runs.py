@@ -12,7 +12,9 @@ from typing import Any, Callable, Optional
 from eoscale_engine.errors import InputError, InputWarning
 from eoscale_engine.memory.images import Image
 from eoscale_engine.memory.store import ImageStore
+from eoscale_engine.raster_files.remarks import Remarks
 from eoscale_engine.tile_work.jobs import Job
+from eoscale_engine.tile_work.tasks import Remarked
 from eoscale_engine.tiling import BLOCK_BYTES, TILE_PIXELS, Window
 from eoscale_engine.workers import Executor
 from eoscale_engine.workers.inline import InlineWorkers
@@ -81,6 +83,8 @@ class Runs:
         None until the pipeline is started.
     timings : dict
         Seconds that each stage took so far.
+    names : dict
+        What the user calls the image that is read from a path.
     """
 
     def __init__(self, resources: Optional[Resources], cuts: Cuts, observer: Observer) -> None:
@@ -88,7 +92,9 @@ class Runs:
         self.cuts = cuts
         self.observer = observer
         self.timings: dict[str, float] = {}
+        self.names: dict[str, str] = {}
         self._told: set[str] = set()
+        self._remarks = Remarks()
         self._percent = 0.0
         self._report: Callable[[float], None] = _ignore
 
@@ -121,6 +127,13 @@ class Runs:
         if self._is_new(text):
             self.observer.log("info", text)
 
+    def _remarked(self, made: Remarked) -> Any:
+        """Tell what GDAL said of images as a task read them, and return the task's result."""
+        for path, text in made.remarks:
+            for _, said in self._remarks.add(path, [text]):
+                self.warn(f"GDAL says of '{self.names.get(path, path)}': {said}")
+        return made.result
+
     def _is_new(self, text: str) -> bool:
         new = text not in self._told
         self._told.add(text)
@@ -147,7 +160,7 @@ class Runs:
         def done(number: int, result: Any) -> None:
             nonlocal taken, finished
             finished += 1
-            early[number] = result
+            early[number] = self._remarked(result) if isinstance(result, Remarked) else result
             while taken in early:
                 take(early.pop(taken))
                 taken += 1

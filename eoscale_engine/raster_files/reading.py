@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 from osgeo import gdal
@@ -22,6 +22,7 @@ from eoscale_engine.raster_files.completeness import check_kind, check_whole
 from eoscale_engine.raster_files.gdal_calls import call_gdal, reason
 from eoscale_engine.raster_files.gdal_profile import BandStatistics, gdal_type, profile_of
 from eoscale_engine.raster_files.own_memory import check_path, in_own_memory, unseen
+from eoscale_engine.raster_files.remarks import Remarks
 from eoscale_engine.raster_files.signature import Signature, file_signature, file_state
 from eoscale_engine.raster_files.vrt import vrt_face
 from eoscale_engine.tiling import Window
@@ -104,10 +105,12 @@ class RasterFile:
         if self.as_stored and self._is_block(window) and out.flags.c_contiguous:
             # to where they are wanted, not by way of GDAL's cache of blocks
             place = window.col // window.cols, window.row // window.rows
-            answer = call_gdal(_read_blocks, dataset, self.bands, place, out)
+            answer = datasets.call(self, _read_blocks, dataset, self.bands, place, out)
         else:
             bands = list(self.bands)
-            answer = call_gdal(dataset.ReadAsArray, *_place(window), buf_obj=out, band_list=bands)
+            answer = datasets.call(
+                self, dataset.ReadAsArray, *_place(window), buf_obj=out, band_list=bands
+            )
         self._checked(answer, window, datasets)
         return out
 
@@ -131,7 +134,8 @@ class RasterFile:
         if self.mask == "none":
             return None
         datasets = datasets or Datasets()
-        answer = call_gdal(_read_masks, datasets.get(self), self, _place(window))
+        dataset = datasets.get(self)
+        answer = datasets.call(self, _read_masks, dataset, self, _place(window))
         return np.asarray(self._checked(answer, window, datasets))
 
     def _checked(
@@ -198,9 +202,15 @@ class Datasets:
     """The datasets that one thread has open, each opened once and used again.
 
     An image that was described anew after its file changed is opened anew. Not for two threads.
+
+    Attributes
+    ----------
+    remarks : Remarks
+        What GDAL warned of while it read.
     """
 
     def __init__(self, limit: int = 32) -> None:
+        self.remarks = Remarks()
         self._limit = limit
         self._open: OrderedDict[Any, gdal.Dataset] = OrderedDict()
 
@@ -216,6 +226,16 @@ class Datasets:
                 self._open.popitem(last=False)
         self._open.move_to_end(key)
         return self._open[key]
+
+    def call(
+        self, file: RasterFile, function: Callable[..., Any], *arguments: Any, **keywords: Any
+    ) -> tuple[Optional[Any], list[str]]:
+        """Call GDAL, as :func:`call_gdal`, for pixels of an image; keep what it warns of."""
+        warned: list[str] = []
+        answer = call_gdal(function, *arguments, warned=warned, **keywords)
+        if warned:
+            self.remarks.add(file.path, warned)
+        return answer
 
     def close(self, file: RasterFile) -> None:
         """Close an image's dataset, and drop what GDAL keeps of its pixels."""

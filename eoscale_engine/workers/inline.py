@@ -9,6 +9,7 @@ from eoscale_engine.errors import Cancelled
 from eoscale_engine.memory.free_memory import reserve_blas_memory
 from eoscale_engine.tile_work.block_reading import WorkerState
 from eoscale_engine.tile_work.jobs import Job, failure
+from eoscale_engine.tile_work.tasks import run_task
 from eoscale_engine.tiling import Window
 from eoscale_engine.workers import Done
 
@@ -31,7 +32,7 @@ class InlineWorkers:
                 if cancelled():
                     raise Cancelled("Cancelled.")
                 try:
-                    result = job.run(window, self._state)
+                    result = run_task(job, window, self._state)
                 except (Exception, SystemExit) as error:  # a function's sys.exit() ends no script
                     raise failure(job, window, error) from error
                 done(number, result)

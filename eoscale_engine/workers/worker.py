@@ -18,6 +18,7 @@ from eoscale_engine.errors import EngineError, TileError
 from eoscale_engine.memory.free_memory import reserve_blas_memory
 from eoscale_engine.tile_work.block_reading import WorkerState
 from eoscale_engine.tile_work.jobs import failure, name_of, tile_text
+from eoscale_engine.tile_work.tasks import run_task
 from eoscale_engine.tiling import Window
 
 DONE, FAILED = b"+", b"!"
@@ -49,7 +50,7 @@ def serve(connection: Connection, directory: str = "") -> None:
                     # process alone, with no name by which another program could reach it
                     job = ForkingPickler.loads(payload) if job is None else job
                     reserve_blas_memory()
-                    answer = DONE + bytes(ForkingPickler.dumps(job.run(rest[0], state)))
+                    answer = DONE + bytes(ForkingPickler.dumps(run_task(job, rest[0], state)))
                 except BaseException as error:  # noqa: BLE001 - sys.exit() is an error too
                     answer = FAILED + _told(job, rest[0], error)
                 connection.send_bytes(answer)

@@ -22,8 +22,10 @@ from eoscale_engine.filters.neighbourhood.convolution import Convolution
 from eoscale_engine.filters.pixel.python_filter import PythonFilter
 from eoscale_engine.procedures.component_bases import basis_in_file
 from eoscale_engine.procedures.inverse_components import InversePrincipalComponents
+from eoscale_engine.profile import CRS, Affine
 from eoscale_engine.raster_files.completeness import _stated_size
 from eoscale_engine.raster_files.reading import Datasets, open_raster_file
+from eoscale_engine.raster_files.remarks import LONGEST, MOST, Remarks
 from eoscale_engine.raster_files.signature import file_signature
 from eoscale_engine.reductions.python_reduction import PythonReduction
 from eoscale_engine.reductions.statistics import BandMoments
@@ -184,6 +186,70 @@ def test_what_gdal_says_reaches_the_user_once(tmp_path: Path) -> None:
     assert told and all(one.category is InputWarning for one in told)
     assert all("GDAL says of 'the scene'" in str(one.message) for one in told)
     assert len({str(one.message) for one in told}) == len(told)
+
+
+def overrun_blocks(path: str, count: int) -> None:
+    """Let some blocks of PackBits decode to more bytes than they have, each by its own number."""
+    dataset = gdal.Open(path)
+    band, across = dataset.GetRasterBand(1), dataset.RasterXSize // 128
+    with open(path, "r+b") as file:
+        for number in range(count):
+            place = "_".join(map(str, reversed(divmod(number, across))))
+            offset, size = (
+                int(band.GetMetadataItem(f"BLOCK_{item}_{place}", "TIFF"))
+                for item in ("OFFSET", "SIZE")
+            )
+            file.seek(offset)
+            file.write(bytes((130 + number, 5)) * (size // 2))
+
+
+@pytest.mark.parametrize("way", ["load", "reduce", "aligned"])
+@pytest.mark.parametrize("how", [{"nb_workers": 2}, {"inline": True}], ids=["workers", "inline"])
+def test_what_gdal_says_while_it_decodes_reaches_the_user_once(
+    how: dict[str, Any], way: str, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "a.tif")
+    made = gdal.GetDriverByName("GTiff").Create(
+        path, 512, 512, 1, gdal.GDT_Byte,
+        ["TILED=YES", "BLOCKXSIZE=128", "BLOCKYSIZE=128", "COMPRESS=PACKBITS"],
+    )  # fmt: skip
+    crs = osr.SpatialReference()
+    crs.ImportFromEPSG(32631)
+    made.SetSpatialRef(crs)
+    made.SetGeoTransform((500000, 10, 0, 4600000, 0, -10))
+    made.GetRasterBand(1).WriteArray(np.random.default_rng(1).integers(0, 255, (512, 512)))
+    made = None
+    overrun_blocks(path, 5)
+    told: list[Any]
+    with (
+        EOContextManager(tile_pixels=100, **how) as context,
+        warnings.catch_warnings(record=True) as told,
+    ):
+        warnings.simplefilter("always")
+        key = context.describe(path, label="the scene")
+        assert not told
+        if way == "aligned":
+            grid = {"width": 500, "height": 500, "count": 1, "dtype": "uint8"}
+            place = Affine(10, 0, 500003, 0, -10, 4599997)
+            like = context.create_image({**grid, "crs": CRS(crs.ExportToWkt()), "transform": place})
+            key = context.align(key, like, "nearest")
+        if way == "load":
+            context.load(key)
+        context.reduce(BandMoments(), key)
+    (one,) = told
+    assert one.category is InputWarning
+    assert re.match("GDAL says of 'the scene': PackBits.* bytes", str(one.message))
+
+
+def test_remarks_are_bounded() -> None:
+    remarks = Remarks()
+    assert len(remarks.add("a", ["block 1 of 2 " + "x" * 5000, "block 3 of 40 " + "x" * 5000])) == 1
+    assert not remarks.add("a", ["TIFFReadDirectory: tags are not sorted in ascending order"])
+    assert len(remarks.add("b", [chr(97 + number) for number in range(26)])) == MOST - 1
+    found = remarks.take()
+    assert len(found) == MOST
+    assert max(len(text) for _, text in found) == LONGEST
+    assert not remarks.take()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no time of change")
