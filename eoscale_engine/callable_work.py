@@ -142,7 +142,7 @@ class CallableFilter(ImageFilter):
         self._function, self._params, self._margin = function, dict(params), margin
         self._profiles = tuple(profiles)
         self.whole_tiles = whole_tiles  # type: ignore[misc]
-        self.label = label  # type: ignore[misc]
+        self.stage = label
 
     @property
     def margin(self) -> int:
@@ -166,7 +166,7 @@ class CallableReduction(Reduction[list[tuple[list[Any], Tile]], list[tuple[list[
 
     def __init__(self, function: Resolvable, params: Mapping[str, Any], label: str = "") -> None:
         self._function, self._params = function, dict(params)
-        self.label = label  # type: ignore[misc]
+        self.stage = label
 
     def map(self, blocks: Blocks) -> list[tuple[list[Any], Tile]]:
         """The scalars of one cell."""

@@ -50,7 +50,6 @@ from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.options import WriteOptions
 from eoscale_engine.raster_files.writing import check_target, write_raster
 from eoscale_engine.tile_work.block_reading import Inputs
-from eoscale_engine.tile_work.jobs import name_of
 from eoscale_engine.tiling import BLOCK_BYTES, TILE_PIXELS, Window
 from eoscale_engine.vector_files import PolygonLayer, open_polygon_layer
 from eoscale_engine.workers import Executor
@@ -262,7 +261,7 @@ class EOContextManager(PipelineImages, Engine):
             found = self.reduce(declaration, images, extent=extent)
             if isinstance(found, Summary):
                 return Result(summary=found)
-        raise InputError(f"{name_of(declaration)} finds no Summary: call reduce for what it finds.")
+        raise InputError(f"{declaration.called} finds no Summary: call reduce for what it finds.")
 
     def _run_procedure(
         self, procedure: Procedure, images: Keys, extent: Optional[Window]
@@ -300,7 +299,7 @@ class EOContextManager(PipelineImages, Engine):
             Where the target cannot be written, or is a file that is still to be read.
         """
         check_target(img_path, self._file_paths())
-        with self._runs.stage("write", 0.95) as report:
+        with self._runs.stage("Writing", 0.95) as report:
 
             def progress(fraction: float) -> bool:
                 report(fraction)
@@ -437,12 +436,12 @@ def _check_result(procedure: Procedure, made: Any) -> None:
     """Refuse, with an :class:`EngineError`, what a user's own procedure must not return."""
     if not isinstance(made, Result):
         raise EngineError(
-            f"{name_of(procedure)} returned {type(made).__name__}; "
+            f"{procedure.called} returned {type(made).__name__}; "
             "run must return Result(images, summary)."
         )
     if len(made.images) != len(procedure.outputs):
         raise EngineError(
-            f"{name_of(procedure)} returned {len(made.images)} image(s) where "
+            f"{procedure.called} returned {len(made.images)} image(s) where "
             f"{len(procedure.outputs)} were declared."
         )
 

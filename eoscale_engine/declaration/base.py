@@ -22,6 +22,9 @@ class Declaration(ABC):
     name: ClassVar[str] = ""
     """Identifier in lowercase ASCII; models and scripts store it, so it never changes."""
     label: ClassVar[str] = ""
+    """What users call it."""
+    stage: str = ""
+    """What a step of procedures does, in words ("Finding objects"): it has no name or label."""
     group: ClassVar[str] = ""
     tags: ClassVar[tuple[str, ...]] = ()
     icon: ClassVar[str] = ""
@@ -68,6 +71,11 @@ class Declaration(ABC):
         return self.label
 
     @property
+    def called(self) -> str:
+        """What the log and messages call it; a user's own class by its name."""
+        return self.stage or self.label or type(self).__name__
+
+    @property
     def margin(self) -> int:
         """Pixels needed on every side of a block or cell."""
         return 0
@@ -82,7 +90,7 @@ class Declaration(ABC):
 
     def __post_init__(self) -> None:
         for item in self.parameters():
-            value = item.checked(getattr(self, item.name), self.label or type(self).__name__)
+            value = item.checked(getattr(self, item.name), self.called)
             object.__setattr__(self, item.name, value)
         self.validate()
 
@@ -146,7 +154,7 @@ class Declaration(ABC):
                 if np.dtype(profile.dtype).kind not in self.dtype_kinds:
                     which = role if len(profiles) == 1 else f"{role} {number}"
                     raise InputError(
-                        f"{self.label or type(self).__name__} does not take {profile.dtype} pixels "
+                        f"{self.called} does not take {profile.dtype} pixels "
                         f"({which}). Convert the image first, a complex one to amplitude or phase."
                     )
         bands = [item for item in self.parameters() if item.kind == "band"]
@@ -154,6 +162,6 @@ class Declaration(ABC):
             number, found = getattr(self, item.name), inputs.get(item.role, ())
             if number is not None and found and number > found[0].count:
                 raise InputError(
-                    f"{self.label}: '{item.label}' is band {number}, but the image has "
+                    f"{self.called}: '{item.label}' is band {number}, but the image has "
                     f"{found[0].count} band(s) ({item.role})."
                 )

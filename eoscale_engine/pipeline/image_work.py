@@ -25,7 +25,6 @@ from eoscale_engine.tile_work.jobs import (
     FinishJob,
     MomentsJob,
     ReduceJob,
-    name_of,
 )
 from eoscale_engine.tiling import (
     CELL,
@@ -53,7 +52,7 @@ class Result:
 
 def load_file(runs: Runs, file: RasterFile, image: Image) -> Image:
     """Decode a file into an allocated image with all workers; the image is released on failure."""
-    with runs.stage("load", 0.5), runs.released_if_failed([image]):
+    with runs.stage("Loading", 0.5), runs.released_if_failed([image]):
         return _brought(runs, file, image, area_of(file.profile, None))
 
 
@@ -64,7 +63,7 @@ def copy_image(
     area = area_of(source.profile, extent)
     masked = source.masked if isinstance(source, Image) else source.mask != "none"
     made: list[Image] = []
-    with runs.stage(name_of(Copy()), 0.8), runs.released_if_failed(made):
+    with runs.stage(Copy().called, 0.8), runs.released_if_failed(made):
         made.append(
             runs.store.allocate(source.profile.cropped(*area), masked=masked, path=raw)
         )  # fmt: skip
@@ -109,7 +108,7 @@ def filter_images(
         area, inputs, declaration, squares=runs.cuts.squares, pixels=runs.cuts.tile_pixels
     )
     made: list[Image] = []
-    with runs.stage(name_of(declaration), 0.8), runs.released_if_failed(made):
+    with runs.stage(declaration.called, 0.8), runs.released_if_failed(made):
         for number, (profile, _) in enumerate(stored):
             path = paths[number] if number < len(paths) else ""
             made.append(runs.store.allocate(profile, path=path))
@@ -163,7 +162,7 @@ def _log_plan(runs: Runs, job: FilterJob, tiles: int, inline: bool) -> None:
     in_memory = job.outputs[0].raw.startswith(str(memory.folder.path))
     runs.observer.log(
         "info",
-        f"{name_of(job.declaration)}: {job.extent.cols} x {job.extent.rows} pixels in "
+        f"{job.declaration.called}: {job.extent.cols} x {job.extent.rows} pixels in "
         f"{tiles} tile(s), margin {job.declaration.margin}, "
         f"{1 if inline else runs.executor.workers} worker(s), results of {size / 1e6:.1f} MB in "
         f"{'memory' if in_memory else 'files on disk'}; "
@@ -185,7 +184,7 @@ def reduce_images(
     """Run a reduction over images; what its ``finish`` returns."""
     profiles = [source.profile for _, sources in inputs for source in sources]
     area = area_of(profiles[0], extent)
-    with runs.stage(name_of(declaration), 0.8):
+    with runs.stage(declaration.called, 0.8):
         # rows of cells: partials merge left to right and top to bottom, whatever the tiling
         groups = None if windows is None else _by_place(windows)
         workers = 1 if inline else runs.executor.workers

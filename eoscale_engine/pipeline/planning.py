@@ -14,7 +14,6 @@ from eoscale_engine.memory.images import Image
 from eoscale_engine.profile import Profile, can_hold, default_nodata
 from eoscale_engine.raster_files.reading import RasterFile
 from eoscale_engine.tile_work.block_reading import Inputs, Source
-from eoscale_engine.tile_work.jobs import name_of
 from eoscale_engine.tiling import TILE_PIXELS, Window, blocks_of, split, tile_shape
 
 Keys = Union[str, Sequence[str], Mapping[str, Union[str, Sequence[str]]]]
@@ -45,13 +44,13 @@ def keys_by_role(declaration: Declaration, images: Keys) -> dict[str, list[str]]
             taken = len(left) if item.many else 1
             roles[item.role], left = left[:taken], left[taken:]
     if left:
-        raise InputError(f"{name_of(declaration)} takes no image {', '.join(map(repr, left))}.")
+        raise InputError(f"{declaration.called} takes no image {', '.join(map(repr, left))}.")
     for item in declaration.inputs:
         count = len(roles.setdefault(item.role, []))
         if count == 0 and not item.optional:
-            raise InputError(f"{name_of(declaration)} needs an image as {item.label}.")
+            raise InputError(f"{declaration.called} needs an image as {item.label}.")
         if count > 1 and not item.many:
-            raise InputError(f"{name_of(declaration)} takes one image as {item.label}.")
+            raise InputError(f"{declaration.called} takes one image as {item.label}.")
     declaration.check_roles([role for role, keys in roles.items() if keys])
     return roles
 
@@ -94,7 +93,7 @@ def output_profiles(
     """
     inputs = [source.profile for source in sources]
     outputs = list(declaration.output_profiles(inputs))
-    name = name_of(declaration)
+    name = declaration.called
     if not outputs:
         raise InputError(f"{name} declares no output image.")
     width, height = (inputs or outputs)[0].width, (inputs or outputs)[0].height
@@ -163,7 +162,7 @@ def classes_left_out(
     if not lost:
         return ""
     return (
-        f"{name_of(declaration)}: the input's {', '.join(lost)} left out: the values of the "
+        f"{declaration.called}: the input's {', '.join(lost)} left out: the values of the "
         "result are no longer those that this described."
     )
 

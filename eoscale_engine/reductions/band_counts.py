@@ -22,7 +22,7 @@ class BandCounts(Reduction[list[np.ndarray], list[np.ndarray]]):
     Values are physical unless ``raw``, in float64. Gives an int64 array of counts for each band.
     """
 
-    label: ClassVar[str] = "Counting pixels in bins"
+    stage = "Counting pixels in bins"
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"layouts": ((0.0, 90.0, 7), None)},
         {"layouts": ((-9.5, 40.5, 50), (3.0, 60.0, 1))},
@@ -57,7 +57,7 @@ class DifferenceCounts(BandCounts):
     Of the pixels that are valid and finite in both; else as :class:`BandCounts`.
     """
 
-    label: ClassVar[str] = "Counting differences in bins"
+    stage = "Counting differences in bins"
     inputs: ClassVar[Any] = (image(), image("REFERENCE"))
 
     def map(self, blocks: Blocks) -> list[np.ndarray]:

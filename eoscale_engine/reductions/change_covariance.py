@@ -35,7 +35,7 @@ class ChangeCovariance(Reduction[Moments, Covariances]):
     Pixels that are invalid or infinite in a band do not count. Gives :class:`Covariances`.
     """
 
-    label: ClassVar[str] = "Weighted covariance"
+    stage = "Finding weighted covariances"
     inputs: ClassVar[tuple[Input, ...]] = (image("BEFORE"), image("AFTER"))
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({}, {"transform": EXAMPLE})
 

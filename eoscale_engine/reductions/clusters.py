@@ -32,7 +32,7 @@ class GridSample(Reduction[list[Places], Sample]):
     Gives a :class:`Sample` of stored pixels, row by row.
     """
 
-    label: ClassVar[str] = "Sampling"
+    stage = "Sampling"
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({}, {"step": 4})
 
     step: int = parameter(1, minimum=1, help="Rows and columns from one pixel to the next")
@@ -91,7 +91,7 @@ class ClusterSums(Reduction[ClassSums, ClassSums]):
     count. Gives :class:`ClassSums`.
     """
 
-    label: ClassVar[str] = "Class sums"
+    stage = "Summing classes"
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"centres": ((0.0, 0.0), (20.0, 20.0), (90.0, 10.0)), "gains": (1.0, 1.0)},
     )

@@ -69,7 +69,7 @@ class Covariance(Reduction[Moments, Covariances]):
     Computing Sample Variances", Stanford University, STAN-CS-79-773, 1979.
     """
 
-    label: ClassVar[str] = "Covariance"
+    stage = "Finding covariances"
 
     def map(self, blocks: Blocks) -> Moments:
         """The moments of one cell."""
@@ -104,7 +104,7 @@ class JointCovariance(Reduction[tuple[Moments, int], Counted]):
     :class:`Counted`.
     """
 
-    label: ClassVar[str] = "Covariance of several images"
+    stage = "Finding covariances of several images"
     inputs: ClassVar[tuple[Input, ...]] = (images(),)
 
     raw: bool = parameter(False, help="Use the stored pixels, without scale and offset")

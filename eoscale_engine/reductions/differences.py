@@ -138,7 +138,7 @@ class Differences(Reduction[list[Compared], list[Compared]]):
     integers are subtracted before they are rounded to it. Infinite pixels are counted apart.
     """
 
-    label: ClassVar[str] = "Comparing"
+    stage = "Comparing"
     inputs: ClassVar[Any] = (image(), image("REFERENCE"))
     # the place of the largest difference counts from the image's corner, not from an extent's
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()

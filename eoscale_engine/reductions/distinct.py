@@ -35,7 +35,7 @@ class DistinctPixels(Reduction[list[Runs], list[int]]):
     A list of integers. All parts together hold each value once; 0.0 and -0.0 are the same one.
     """
 
-    label: ClassVar[str] = "Counting distinct values"
+    stage = "Counting distinct values"
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({}, {"start": 3000, "end": 30000})
 
     start: int = parameter(0, minimum=0, maximum=PARTS - 1, help="First part")

@@ -29,7 +29,7 @@ class ValueRange(Reduction[list[Optional[Limits]], list[Optional[Limits]]]):
     physical (``pixel * scale + offset``) unless ``raw``.
     """
 
-    label: ClassVar[str] = "Finding the range of values"
+    stage = "Finding the range of values"
 
     raw: bool = parameter(False, help="Use the stored pixels, without scale and offset")
 
@@ -103,7 +103,7 @@ class HistogramCounts(Reduction[Counted, Counted]):
     ``raw``. Takes integers and floats ``(bands, rows, cols)``; gives a :class:`Counted`.
     """
 
-    label: ClassVar[str] = "Counting pixels in bins"
+    stage = "Counting pixels in bins"
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"lower": -9.5, "upper": 90, "bins": 7},
         {"lower": -9.5, "upper": 90, "bins": 3, "uneven": (-9.5, 0.0, 1.0, 90.0)},

@@ -58,7 +58,7 @@ class JointRange(Reduction[Optional[np.ndarray], Optional[tuple[Range, Range]]])
     float64.
     """
 
-    label: ClassVar[str] = "Finding the ranges of two bands"
+    stage = "Finding the ranges of two bands"
     inputs: ClassVar[tuple[Input, ...]] = PAIR
 
     band: int = parameter(1, help="Band of the first image, from 1")
@@ -159,7 +159,7 @@ class JointHistogram(Reduction[Part, JointCounts]):
     outside. Values are physical unless ``raw``, in float64; gives :class:`JointCounts`.
     """
 
-    label: ClassVar[str] = "Counting pairs of values"
+    stage = "Counting pairs of values"
     inputs: ClassVar[tuple[Input, ...]] = PAIR
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"x": Axis(-9.5, 90, 7), "y": Axis(0, 50, 5)},

@@ -64,7 +64,7 @@ class KeyCounts(Reduction[list[Filled], list[Counts]]):
     :mod:`eoscale_engine.reductions.keys`). Gives :class:`Counts` of each band.
     """
 
-    label: ClassVar[str] = "Counting pixels by value"
+    stage = "Counting pixels by value"
 
     def map(self, blocks: Blocks) -> list[Filled]:
         """The counts of one cell."""
@@ -133,7 +133,7 @@ class DigitCounts(Reduction[list[Counts], list[Counts]]):
     What :class:`KeyCounts` finds, one to three digits further. Gives :class:`Counts` of each band.
     """
 
-    label: ClassVar[str] = "Counting pixels by value"
+    stage = "Counting pixels by value"
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"level": 1, "prefixes": ((0x8000, 0xC1A0, 0xC210), (0xC248,))},
     )

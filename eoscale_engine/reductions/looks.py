@@ -52,7 +52,7 @@ class LocalLooks(Reduction[list[LocalVariation], list[LocalVariation]]):
     decibels turned into intensities.
     """
 
-    label: ClassVar[str] = "Counting windows by variation"
+    stage = "Counting windows by variation"
     # where the windows lie depends on the cells, which an extent cuts
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 

@@ -80,7 +80,7 @@ class ObjectsFound(Reduction[list[list[CellPieces]], list[Objects]]):
     touch are joined, in the cells and across their seams. Gives :class:`Objects` for each band.
     """
 
-    label: ClassVar[str] = "Joining pieces to objects"
+    stage = "Joining pieces to objects"
     inputs: ClassVar[tuple[Input, ...]] = (image("INPUT"), image("LABELS"))
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
@@ -178,7 +178,7 @@ class ContactsFound(Reduction[list[list[tuple[Contacts, Edges]]], list[Contacts]
     band, ascending.
     """
 
-    label: ClassVar[str] = "Measuring contacts of objects"
+    stage = "Measuring contacts of objects"
     inputs: ClassVar[tuple[Input, ...]] = (image("LABELS"),)
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 

@@ -120,7 +120,7 @@ class PixelDraw(Reduction[list[Drawn], Drawn]):
     is as likely as any other. Gives :class:`Drawn`, in the order of the cells.
     """
 
-    label: ClassVar[str] = "Drawing pixels"
+    stage = "Drawing pixels"
     inputs: ClassVar[tuple[Input, ...]] = (images(), image("STRATA", optional=True))
     examples: ClassVar[tuple[Any, ...]] = ()
 

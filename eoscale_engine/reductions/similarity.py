@@ -51,7 +51,7 @@ class StructuralSimilarity(Reduction[list[Similarity], list[Similarity]]):
     keep the digits that squares of large values would cost.
     """
 
-    label: ClassVar[str] = "Structural similarity"
+    stage = "Finding structural similarity"
     inputs: ClassVar[Any] = (image(), image("REFERENCE"))
     # with an extent the windows at its edge see real pixels, which those of a crop do not
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()

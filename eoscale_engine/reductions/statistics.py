@@ -259,7 +259,7 @@ def scale_notes(profile: Profile, raw: bool) -> list[str]:
 class BandMoments(Reduction[list[Moments], list[Moments]]):
     """Moments of the stored pixels of each band: a list of :class:`Moments`."""
 
-    label: ClassVar[str] = "Raster statistics"
+    stage = "Finding statistics"
 
     def map(self, blocks: Blocks) -> list[Moments]:
         """The moments of each band in one cell."""
@@ -289,7 +289,7 @@ TwoFound = TypeVar("TwoFound")
 class Together(Reduction[tuple[One, Two], tuple[OneFound, TwoFound]]):
     """Two reductions of the same image in one pass: what each of them finds."""
 
-    label: ClassVar[str] = "Raster statistics"
+    stage = "Finding statistics"
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"one": BandMoments(), "two": BandMoments()},
     )

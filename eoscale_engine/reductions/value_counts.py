@@ -167,7 +167,7 @@ class ValueCounts(Reduction[list[Counted], list[Counted]]):
     have more than ``most`` of them together.
     """
 
-    label: ClassVar[str] = "Counting pixels by value"
+    stage = "Counting pixels by value"
     # tested in its procedure: a million values of an image of noise would take minutes
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 

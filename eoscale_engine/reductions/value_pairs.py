@@ -35,7 +35,7 @@ class ValuePairs(Reduction[Pairs, Pairs]):
     counted as such. Raises an ``InputError`` as soon as there are more than ``most`` pairs.
     """
 
-    label: ClassVar[str] = "Counting pixels by pairs of values"
+    stage = "Counting pixels by pairs of values"
     inputs: ClassVar[tuple[Input, ...]] = (image("FIRST"), image("SECOND"))
     # tested in the procedures: a million pairs of images of noise would take minutes
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
@@ -77,7 +77,7 @@ class LabelPairs(Reduction[Pairs, Pairs]):
     Invalid pixels in the polygons are counted as such.
     """
 
-    label: ClassVar[str] = "Counting pixels by polygons and values"
+    stage = "Counting pixels by polygons and values"
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
     polygons: Any = parameter(kind="data", help="The polygons, on the image's grid")

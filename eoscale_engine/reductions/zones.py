@@ -148,7 +148,7 @@ class FoundZones(NamedTuple):
 class ZonesFound(Reduction[FoundZones, FoundZones]):
     """Which values the zone image has, in how many pixels, and where. Gives :class:`FoundZones`."""
 
-    label: ClassVar[str] = "Finding zones"
+    stage = "Finding zones"
     inputs: ClassVar[tuple[Input, ...]] = (image("ZONES", band_choice=False),)
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 

@@ -38,7 +38,7 @@ class ZoneBins(Reduction[list[np.ndarray], list[np.ndarray]]):
     Gives an int64 array ``(intervals, zones, bins)`` for each.
     """
 
-    label: ClassVar[str] = "Counting pixels of large zones"
+    stage = "Counting pixels of large zones"
     inputs: ClassVar[tuple[Input, ...]] = INPUTS
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
@@ -89,7 +89,7 @@ class ValueCounts(NamedTuple):
 class ZoneValues(Reduction[ValueCounts, ValueCounts]):
     """Count the different values of zones in one band. Gives :class:`ValueCounts`."""
 
-    label: ClassVar[str] = "Counting values of large zones"
+    stage = "Counting values of large zones"
     inputs: ClassVar[tuple[Input, ...]] = INPUTS
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 

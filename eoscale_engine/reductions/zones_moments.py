@@ -51,7 +51,7 @@ ZonesPartial = tuple[Sizes, list[BandMoments]]
 class ZoneMoments(Reduction[ZonesPartial, ZonesPartial]):
     """Pixels, area and moments of zones, merged cell by cell as those of the whole image are."""
 
-    label: ClassVar[str] = "Moments of large zones"
+    stage = "Finding statistics of large zones"
     inputs: ClassVar[tuple[Input, ...]] = INPUTS
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 

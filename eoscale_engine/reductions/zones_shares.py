@@ -21,7 +21,7 @@ class ShareMoments(Reduction[dict[int, Zone], dict[int, Zone]]):
     Counts are sums of shares, and so no whole numbers.
     """
 
-    label: ClassVar[str] = "Moments by covered area"
+    stage = "Finding statistics by covered area"
     inputs: ClassVar[tuple[Input, ...]] = (image("INPUT"),)
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 

@@ -94,7 +94,7 @@ class WindowZones(Reduction[list[WindowPart], list[WindowPart]]):
     merged, so that a zone's values depend on its own pixels only.
     """
 
-    label: ClassVar[str] = "Statistics of zones"
+    stage = "Finding statistics of zones"
     inputs: ClassVar[tuple[Input, ...]] = INPUTS
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 

@@ -34,7 +34,7 @@ from eoscale_engine.tiling import CELL, Window, block_shape, blocks_of, split
 
 __all__ = [
     "CopyJob", "FilterJob", "FinishJob", "Job", "MomentsJob", "ReduceJob", "WorkerState",
-    "failure", "name_of", "tile_text",
+    "failure", "tile_text", "work_name",
 ]  # fmt: skip
 
 
@@ -141,7 +141,7 @@ class FilterJob:
             parts = made if isinstance(made, list) else [made]
             if len(parts) != len(self.outputs):
                 raise EngineError(
-                    f"{name_of(declaration)} returned {len(parts)} image(s) where "
+                    f"{declaration.called} returned {len(parts)} image(s) where "
                     f"{len(self.outputs)} were declared."
                 )
             place = (slice(None), *core.relative_to(self.extent).slices)
@@ -179,13 +179,13 @@ def _check_pixels(declaration: Declaration, pixels: Any, out: np.ndarray) -> Non
     if not isinstance(pixels, np.ndarray) or pixels.shape != out.shape:
         what = f"shape {pixels.shape}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
         raise EngineError(
-            f"{name_of(declaration)} returned {what} where an array of shape {out.shape} "
+            f"{declaration.called} returned {what} where an array of shape {out.shape} "
             "(bands, rows, columns) was declared."
         )
     real = out.dtype.kind != "c"
     if pixels.dtype.kind not in "biufc" or (real and pixels.dtype.kind == "c"):
         raise EngineError(
-            f"{name_of(declaration)} returned pixels of type {pixels.dtype} where {out.dtype} "
+            f"{declaration.called} returned pixels of type {pixels.dtype} where {out.dtype} "
             "was declared."
         )
 
@@ -198,7 +198,7 @@ def _checked_valid(declaration: Declaration, valid: Any, shape: tuple[int, ...])
         return np.broadcast_to(valid, shape)
     except ValueError:
         raise EngineError(
-            f"{name_of(declaration)} returned validity of type {valid.dtype} and shape "
+            f"{declaration.called} returned validity of type {valid.dtype} and shape "
             f"{valid.shape}; it must be boolean and fit {shape}."
         ) from None
 
@@ -276,17 +276,17 @@ class FinishJob:
         return self.declaration.finish(merged, self.profiles)
 
 
-def name_of(declaration: Any) -> str:
-    """A declaration's name for messages."""
-    return getattr(declaration, "label", "") or type(declaration).__name__
+def work_name(job: Any) -> str:
+    """What a job does, for messages."""
+    return job.declaration.called if hasattr(job, "declaration") else "Reading"
 
 
 def failure(job: Any, window: Window, error: BaseException) -> EngineError:
     """The error that a user sees where a task failed: an own one as it is, others with the tile."""
     if isinstance(error, EngineError):
         return error
-    what = name_of(job.declaration) if hasattr(job, "declaration") else "Reading"
-    return TileError(f"{what} failed on {tile_text(window)}: {described(error)}{_line(error)}")
+    where = tile_text(window)
+    return TileError(f"{work_name(job)} failed on {where}: {described(error)}{_line(error)}")
 
 
 def _line(error: BaseException) -> str:

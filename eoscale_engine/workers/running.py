@@ -13,9 +13,8 @@ from multiprocessing.connection import Connection
 from typing import Any, Callable, Optional, Union
 
 from eoscale_engine.errors import Cancelled, EngineError
-from eoscale_engine.tile_work.jobs import Job, tile_text
+from eoscale_engine.tile_work.jobs import Job, tile_text, work_name
 from eoscale_engine.tiling import Window
-from eoscale_engine.workers.worker import work_name
 
 NEVER = float("inf")
 

@@ -17,7 +17,7 @@ from eoscale_engine import errors
 from eoscale_engine.errors import EngineError, TileError
 from eoscale_engine.memory.free_memory import reserve_blas_memory
 from eoscale_engine.tile_work.block_reading import WorkerState
-from eoscale_engine.tile_work.jobs import failure, name_of, tile_text
+from eoscale_engine.tile_work.jobs import failure, tile_text, work_name
 from eoscale_engine.tile_work.tasks import run_task
 from eoscale_engine.tiling import Window
 
@@ -83,11 +83,6 @@ def understood(answer: bytes, work: Any, window: Window) -> Any:
             f"{work_name(work)} returned, on {tile_text(window)}, something that only its own "
             f"process knows ({type(error).__name__}: {error}). Return numbers, text or arrays."
         ) from None
-
-
-def work_name(work: Any) -> str:
-    """What a job does, for messages."""
-    return name_of(work.declaration) if hasattr(work, "declaration") else "Reading"
 
 
 def _end_with_parent() -> None:

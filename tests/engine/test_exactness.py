@@ -7,7 +7,6 @@ bands; one that runs a user's code gets some from the table below.
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -59,12 +58,6 @@ def kinds(base: type[Declaration]) -> Iterator[type[Declaration]]:
         own = kind.__module__.startswith("eoscale_engine.")
         if own and is_dataclass(kind) and not inspect.isabstract(kind):
             yield kind
-
-
-def test_the_log_says_in_words_what_is_done() -> None:
-    for kind in kinds(Declaration):
-        assert kind.label, kind
-        assert not re.search("[a-z][A-Z]", kind.label), kind.label
 
 
 def cases(base: type[Declaration]) -> list[Any]:

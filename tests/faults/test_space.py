@@ -126,7 +126,7 @@ def test_a_small_extent_reads_only_what_it_needs(
     made, log, found = run(EngineOptions(workers=2), described)
     assert same(found, expected[:, :100, :100])
     assert any(line.startswith("Estimate: inputs 0.0 MB") for line in log)
-    assert not any(line.startswith("load") for line in log)
+    assert not any(line.startswith("Loading") for line in log)
 
 
 def test_an_engine_without_a_place_for_images_says_why(

@@ -42,7 +42,7 @@ class PieceLabels(ImageFilter):
     2^32 - 1 pixels and more.
     """
 
-    label: ClassVar[str] = "Labelling pieces of objects"
+    stage = "Labelling pieces of objects"
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
     connectivity: str = parameter(choices=CONNECTIVITIES, help=CONNECTIVITY_HELP)
@@ -84,7 +84,7 @@ class PieceLabels(ImageFilter):
 class ObjectLabels(ImageFilter):
     """Give the pieces of each object its number, the same for any blocks."""
 
-    label: ClassVar[str] = "Numbering objects"
+    stage = "Numbering objects"
     inputs: ClassVar[tuple[Input, ...]] = (image("LABELS"),)
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
@@ -110,7 +110,7 @@ class ObjectLabels(ImageFilter):
 class ObjectValues(ImageFilter):
     """Give the pixels of some objects another value, or none; all else stays as it is."""
 
-    label: ClassVar[str] = "Replacing objects"
+    stage = "Replacing objects"
     inputs: ClassVar[tuple[Input, ...]] = (image("INPUT"), image("LABELS"))
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 

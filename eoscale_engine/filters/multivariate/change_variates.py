@@ -47,7 +47,7 @@ class ChangeVariates(ImageFilter):
     Of stored pixels, in float64. A pixel with an invalid band in either image is invalid.
     """
 
-    label: ClassVar[str] = "Change variates"
+    stage = "Computing change variates"
     inputs: ClassVar[tuple[Input, ...]] = (image("BEFORE"), image("AFTER"))
     outputs: ClassVar[tuple[Output, ...]] = (
         Output("OUTPUT"),

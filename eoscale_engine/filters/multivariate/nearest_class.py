@@ -56,7 +56,7 @@ class NearestClass(ImageFilter):
     else uint16; nodata 0. A pixel with an invalid or infinite band is invalid.
     """
 
-    label: ClassVar[str] = "Classes"
+    stage = "Assigning classes"
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"centres": ((0.0, 0.0), (20.0, 20.0), (90.0, 10.0)), "gains": (1.0, 1.0)},
         {"centres": ((1.0, 2.0), (-1.0, 0.5)), "gains": (0.1, 0.02)},

@@ -23,7 +23,7 @@ class LinearProjection(ImageFilter):
     invalid in all.
     """
 
-    label: ClassVar[str] = "Projection"
+    stage = "Projecting bands"
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"matrix": ((0.6, 0.8), (-0.8, 0.6), (1.5, 0.0)), "centre": (17.3, 40.1)},
         {"matrix": ((0.6, 0.8),), "centre": (20.0, 1e4), "constants": (-3.0,), "dtype": "float64"},

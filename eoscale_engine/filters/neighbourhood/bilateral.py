@@ -19,7 +19,7 @@ from eoscale_engine.profile import Profile
 class BilateralWithin(ImageFilter):
     """Mean of the pixels of a disk, weighted by place and by likeness to the one in the middle."""
 
-    label: ClassVar[str] = "Bilateral filter"
+    stage = "Bilateral filter"
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"sigma_range": (30.0, 60.0)},
         {"sigma_range": (200.0, 200.0), "sigma_spatial": 0.8, "border": "invalid"},

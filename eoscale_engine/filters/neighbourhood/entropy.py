@@ -24,7 +24,7 @@ class EntropyBetween(ImageFilter):
     upper bound for each band.
     """
 
-    label = "Local entropy"
+    stage = "Local entropy"
     border = "invalid"
     examples = (
         {"bounds": ((0.0, 90.0), (-50.0, 60.0))},

@@ -22,7 +22,7 @@ class Difference(ImageFilter):
     infinity is subtracted from itself.
     """
 
-    label: ClassVar[str] = "Difference"
+    stage = "Subtracting"
     inputs: ClassVar[Any] = (image(), image("REFERENCE"))
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({}, {"raw": True})
 

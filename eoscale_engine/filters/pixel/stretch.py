@@ -21,7 +21,7 @@ class LinearStretch(ImageFilter):
     Of physical values, in float64. Where a band's bounds are equal, t is 1 above and else 0.
     """
 
-    label: ClassVar[str] = "Stretching"
+    stage = "Stretching"
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"bounds": ((10.0, 60.5), (-40.0, 90.0))},
         {"bounds": ((20.0, 20.0), (0.0, 100.0)), "lowest": 50, "highest": 150, "gamma": 2.2},

@@ -21,7 +21,7 @@ class ThresholdClasses(ImageFilter):
     no valid pixel.
     """
 
-    label: ClassVar[str] = "Classes"
+    stage = "Assigning classes"
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"thresholds": ((20.0,), (-3.0, 17.0, 50.5))},
         {"thresholds": ((), (40.0,)), "raw": True},

@@ -40,7 +40,7 @@ def speckle_variation(looks: float, data: str) -> float:
 class Speckle(ImageFilter):
     """One of the speckle filters, where looks and bright pixels of each band are known."""
 
-    label: ClassVar[str] = "Speckle filter"
+    stage = "Speckle filter"
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"looks": (4.0, 2.5)},
         {"method": KUAN, "looks": (1.0, 4.0), "data": AMPLITUDE, "radius": 2},

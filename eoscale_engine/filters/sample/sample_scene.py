@@ -99,7 +99,7 @@ class _Grid:
 class SampleElevation(_Grid, ImageFilter):
     """Elevation in metres, float32, with holes of nodata (-9999) in some 3 % of the pixels."""
 
-    label: ClassVar[str] = "Sample elevation"
+    stage = "Making elevation"
     inputs: ClassVar[tuple[Input, ...]] = ()
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = _EXAMPLES
 
@@ -126,7 +126,7 @@ class SampleOptical(_Grid, ImageFilter):
     clouds and their shadows, and nodata beyond the edge of the swath.
     """
 
-    label: ClassVar[str] = "Sample optical image"
+    stage = "Making an optical image"
     inputs: ClassVar[tuple[Input, ...]] = ()
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = _EXAMPLES
 
@@ -184,7 +184,7 @@ class SampleSar(_Grid, ImageFilter):
     fundamental properties of speckle", JOSA 66(11), 1976).
     """
 
-    label: ClassVar[str] = "Sample SAR image"
+    stage = "Making a SAR image"
     inputs: ClassVar[tuple[Input, ...]] = ()
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = _EXAMPLES
 

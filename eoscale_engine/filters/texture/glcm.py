@@ -45,7 +45,7 @@ class Glcm(ImageFilter):
     ``0 .. levels - 1``. All else is as in :class:`eoscale_engine.procedures.texture.Texture`.
     """
 
-    label: ClassVar[str] = "Texture"
+    stage = "Texture"
     border: ClassVar[str] = "invalid"
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"features": FEATURES, "bounds": ((0, 90), (-5, 200)), "levels": 8, "radius": 1},
