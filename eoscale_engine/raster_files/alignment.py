@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -84,31 +85,32 @@ def _warped_text(
     file: RasterFile, like: Profile, crs: CRS, transform: Affine, resampling: str
 ) -> str:
     path = os.path.abspath(file.path) if os.path.exists(file.path) else file.path
+    profile = file.profile
+    if np.dtype(profile.dtype).kind == "f":
+        nan = tuple(
+            replace(b, nodata=math.nan if b.nodata is None else b.nodata) for b in profile.bands
+        )
+        profile = replace(profile, bands=nan)
     source_text = vrt_of_bands(
-        path, file.bands, file.profile, masked=file.mask == "mask", alpha=file.alpha
+        path, file.bands, profile, masked=file.mask == "mask", alpha=file.alpha
     )
-    floats = np.dtype(file.profile.dtype).kind == "f"
-    nodata = [
-        "nan" if band.nodata is None and floats else str(band.nodata).lower()
-        for band in file.profile.bands
-    ]
+    nodata = [str(band.nodata).lower() for band in profile.bands]
     options = ["NUM_THREADS=1"]
     if "none" in nodata:
         # GDAL's way to join the bands' validity takes a band without nodata for one with.
         options.append("UNIFIED_SRC_NODATA=NO")
         # the alpha band says what is invalid; GDAL 3.13 refuses to fill bands without nodata
         options.append("INIT_DEST=" + ",".join("0" if v == "none" else v for v in nodata))
-    # GDAL 3.13 does not know the word in a list
-    given = "none" if set(nodata) == {"none"} else " ".join(nodata)
     right, bottom = like.width, like.height
     x, y = zip(*(transform * place for place in ((0, 0), (right, 0), (0, bottom), (right, bottom))))
     warped = gdal.Warp(
         "", gdal.Open(source_text), format="VRT", dstSRS=crs.wkt,
         outputBounds=(min(x), min(y), max(x), max(y)), width=like.width, height=like.height,
         resampleAlg=RESAMPLINGS[resampling], errorThreshold=0, overviewLevel="NONE",
-        srcNodata=given, dstNodata=given, dstAlpha="none" in nodata, warpOptions=options,
+        # no srcNodata: GDAL then fills the holes of a band that is valid in another with nodata
+        dstNodata=" ".join(nodata), dstAlpha="none" in nodata, warpOptions=options,
     )  # fmt: skip
-    placed = file.profile.moved(crs, transform)
+    placed = profile.moved(crs, transform)
     describe(warped, placed if resampling == "nearest" else placed.without_classes())
     tree = gdal.ParseXMLString(warped.GetMetadata("xml:VRT")[0])
     # gdal.Warp takes a box, which cannot say a rotated grid and rounds any other.

@@ -1030,6 +1030,28 @@ def test_nodata_in_some_bands_only(tmp_path: Path) -> None:
     assert (found[1][inside] == 9).all()
 
 
+@pytest.mark.parametrize("resampling", ["nearest", "bilinear", "cubic", "average"])
+@pytest.mark.parametrize(
+    ("dtype", "nodata"),
+    [("uint16", (0, 0)), ("int16", (-99, 7)), ("uint16", (0, None)), ("float32", (-9999, -9999)),
+     ("float32", (-9999, None)), ("float32", (None, None))],
+)  # fmt: skip
+def test_a_hole_of_one_band_alone_is_never_a_value(
+    dtype: str, nodata: tuple[float | None, ...], resampling: str, tmp_path: Path
+) -> None:
+    coarse = replace(COARSE, dtype=dtype, bands=tuple(Band(nodata=value) for value in nodata))
+    pixels = np.full(coarse.shape, 100, dtype)
+    pixels[0, 10:15, 20:30] = np.nan if nodata[0] is None else nodata[0]
+    path = write_face(tmp_path, coarse, pixels)
+    aligned(path, None, FINE, resampling, str(tmp_path / "a.vrt"))
+    holed, whole = open_raster_file(str(tmp_path / "a.vrt")).read(everything(FINE))
+    valid = holed == 100
+    assert np.all(valid | np.isnan(holed) | (holed == nodata[0]))
+    assert not valid[27:33, 52:68].any()
+    assert np.array_equal(valid[5:23, 10:130], np.full((18, 120), True))
+    assert np.all(whole[5:85, 10:130] == 100)
+
+
 @pytest.mark.parametrize("mask", ["alpha", "mask"])
 def test_invalid_pixels_of_the_source_stay_invalid(mask: str, tmp_path: Path) -> None:
     valid = np.ones((40, 60), "uint8")
