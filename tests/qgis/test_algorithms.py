@@ -159,6 +159,15 @@ def test_a_name_that_is_no_parameter(provider, image, feedback):
     ]
 
 
+def test_the_dialog_offers_tif_alone(provider, context):
+    # what QGIS asks of the provider, in the words of its own version
+    definition = provider.algorithm("slope").parameterDefinition("OUTPUT")
+    assert set(re.findall(r"\*\.(\w+)", definition.createFileFilter())) <= {"tif", "tiff"}
+    assert definition.defaultFileExtension() == "tif"
+    assert provider.isSupportedOutputValue("/of/a.tif", definition, context)[0]
+    assert not provider.isSupportedOutputValue("/of/a.png", definition, context)[0]
+
+
 def test_formats_that_qgis_4_offers_and_takes(provider, engines, image, tmp_path, monkeypatch):
     offered = provider.supportedOutputRasterLayerFormatAndExtensions()
     assert offered == [("GTiff", "tif"), ("COG", "tif")]
