@@ -116,14 +116,15 @@ class Results:
         """Keep the images among these paths while a run reads them."""
         with self._lock:
             keys = [key for key in map(image_key, paths) if key in self._images]
-            for key in keys:
-                self._images[key].runs += 1
+            read = [self._images[key] for key in keys]
+            for image in read:
+                image.runs += 1
         try:
             yield
         finally:
             with self._lock:
-                for key in keys:
-                    self._images[key].runs -= 1
+                for image in read:  # by now, another one may be there, or none
+                    image.runs -= 1
             self._release_unneeded(keys)
 
     def context_gone(self, key: str) -> None:

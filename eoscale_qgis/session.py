@@ -9,6 +9,7 @@ from typing import Callable, Optional
 
 from qgis.core import Qgis, QgsMessageLog
 
+from eoscale_engine.errors import Cancelled
 from eoscale_engine.service.client import EngineClient, EngineOptions
 from eoscale_qgis.settings import Settings
 
@@ -37,12 +38,15 @@ class Session:
         self._current: Optional[EngineClient] = None
         self._options: Optional[EngineOptions] = None
         self._uses: Counter[EngineClient] = Counter()
+        self._ended = False
         atexit.register(self.close)
 
     def acquire(self) -> EngineClient:
         """The engine for a run, started if need be. Give it back with :meth:`give_back`."""
         options = Settings.read().engine_options()
         with self._lock:
+            if self._ended:  # and nobody would end another engine
+                raise Cancelled("EOScale was unloaded.")
             if self._current is None or options != self._options:
                 self._retire()
                 self._current, self._options = self._start(options), options
@@ -75,6 +79,7 @@ class Session:
     def rest(self) -> None:
         """End all engine processes; images in memory stay."""
         with self._lock:
+            self._ended = True
             self._retire()
             for client in self._uses:
                 client.rest()
@@ -96,6 +101,7 @@ class Session:
         """End every engine, with all images that they hold. May be called more than once."""
         atexit.unregister(self.close)
         with self._lock:
+            self._ended = True
             self._retire()
             for client in list(self._uses):
                 client.close()

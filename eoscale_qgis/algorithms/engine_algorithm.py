@@ -70,6 +70,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         self._extent: Optional[list[float]] = None
         self._crs = QgsCoordinateReferenceSystem()
         self._holder: Optional[ContextImages] = None
+        self._provider: Any = None
 
     # ---- what it is
 
@@ -161,6 +162,8 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         context: QgsProcessingContext,
         feedback: QgsProcessingFeedback,
     ) -> bool:
+        # QGIS may remove the provider while the run goes on
+        self._provider = self.provider()
         for warning in unknown_names(self, parameters):
             feedback.pushWarning(warning)
         values = with_chosen_texts(self, parameters)
@@ -169,7 +172,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         try:
             if self._recipe.runs_user_code:
                 fields = self._field_values(values, context)
-                self.provider().trust.require(fields["file"], context)
+                self._provider.trust.require(fields["file"], context)
             self._sources, self._extent = self._inputs_of(values, context, layers, feedback)
         except EngineError as error:
             raise QgsProcessingException(str(error)) from error
@@ -177,7 +180,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             values.get(output.name) and goes_with_context(values[output.name], context)
             for output in self._recipe.outputs
         ):
-            self._holder = ContextImages(self.provider().results, context)
+            self._holder = ContextImages(self._provider.results, context)
         return True
 
     def _inputs_of(
@@ -247,10 +250,10 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         destinations = Destinations.of(self, recipe, values, context)
         destinations.announce(feedback)
         job = self._job(values, fields, polygons, destinations)
-        with self.provider().results.in_use(source.path for source in sources):
+        with self._provider.results.in_use(source.path for source in sources):
             result = self._run(job, destinations, feedback)
-        images, keeper = [source.label for source in sources], self.provider().stylings
-        title, names = title_of(recipe, fields), self.provider().names
+        images, keeper = [source.label for source in sources], self._provider.stylings
+        title, names = title_of(recipe, fields), self._provider.names
         destinations.name_layers(context, title, images, names)
         styles = styles_of(recipe, fields)
         destinations.style_layers(context, self.id(), styles, keeper)
@@ -278,7 +281,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         def log(level: str, text: str) -> None:
             (feedback.pushWarning if level == "warning" else feedback.pushInfo)(text)
 
-        provider = self.provider()
+        provider = self._provider
         client = provider.session.acquire()
         try:
             result: dict[str, Any] = client.run(

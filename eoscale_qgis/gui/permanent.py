@@ -23,7 +23,7 @@ from qgis.core import (
 )
 from qgis.gui import QgsLayerTreeViewIndicator
 from qgis.PyQt import sip
-from qgis.PyQt.QtCore import QModelIndex, QTimer
+from qgis.PyQt.QtCore import QCoreApplication, QEventLoop, QModelIndex, QTimer
 from qgis.PyQt.QtWidgets import QAction, QFileDialog
 
 from eoscale_qgis.results import Results
@@ -69,7 +69,14 @@ class MakePermanent:
         self._tree_changed()
 
     def unload(self) -> None:
-        """Take the menu's entry and the signs' meaning back."""
+        """Take the menu's entry and the signs' meaning back, when all that was begun is written."""
+        if self._running:
+            self._iface.messageBar().pushInfo("EOScale", "Unloaded as soon as the file is written.")
+        wait = QEventLoop.ProcessEventsFlag.WaitForMoreEvents
+        while self._running:
+            QCoreApplication.processEvents(
+                wait | QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents
+            )
         self._later.stop()
         self._iface.removeCustomActionForLayerType(self._action)
         self._action.deleteLater()

@@ -31,7 +31,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QMimeData
 from qgis.PyQt.QtXml import QDomDocument
 
-from eoscale_engine.errors import MemoryBudgetError
+from eoscale_engine.errors import Cancelled, MemoryBudgetError
 from eoscale_qgis import places
 from eoscale_qgis import results as results_module
 from eoscale_qgis.settings import Settings
@@ -390,6 +390,15 @@ def test_an_output_that_is_made_anew_gives_back_the_old_one(provider, engines, i
     QgsProject.instance().removeMapLayer(layer.id())
     settle()
     assert engines[0].released == ["image1-OUTPUT", "image3-OUTPUT", "image4-OUTPUT"]
+
+
+def test_a_run_that_is_going_on_when_the_plugin_is_unloaded(provider, image):
+    path = run(image)
+    with provider.results.in_use([path]):
+        provider.close()
+    assert not os.path.lexists(path)
+    with pytest.raises(Cancelled, match="unloaded"):
+        provider.session.acquire()  # an engine that nobody would end
 
 
 def test_free_memory(provider, engines, image, tmp_path):

@@ -66,6 +66,16 @@ def test_twice_to_the_same_file(window, layer, tmp_path):
     np.testing.assert_array_equal(read_pixels(target), expected)
 
 
+def test_unloading_waits_for_what_is_being_written(real, layer, tmp_path):
+    iface, target, expected = Iface(), str(tmp_path / "slope.tif"), read_pixels(layer.source())
+    permanent = MakePermanent(iface, real.results)
+    permanent.start(layer, target)
+    permanent.unload()
+    assert layer.source() == target and layer.isValid()
+    np.testing.assert_array_equal(read_pixels(target), expected)
+    assert "Saved as" in iface.messageBar().currentItem().text()
+
+
 def test_nothing_is_left_of_an_unloaded_window(real, layer):
     iface = Iface()
     permanent = MakePermanent(iface, real.results)
