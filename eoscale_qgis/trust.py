@@ -1,7 +1,7 @@
 """Whether the Python file that a model names may run: models come from elsewhere, too.
 
-QGIS 3.40 and newer warn of models with such algorithms by themselves. Older ones run them without
-a word: there the user is asked, once for each file and its content.
+QGIS runs them without a question; from 3.40 on it says in a model's help that it may do harm, and
+no more. So the user is asked, once for each file and its content.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Trust(QObject):
     def require(self, path: str, context: QgsProcessingContext) -> None:
         """Refuse, with an :class:`InputError`, a file that a model names and nobody trusts."""
         in_model = context.expressionContext().hasVariable("model_name")
-        if not in_model or RISK is not None or os.environ.get(SWITCH) or not os.path.isfile(path):
+        if not in_model or os.environ.get(SWITCH) or not os.path.isfile(path):
             return
         digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         key = f"eoscale/trusted/{digest}"

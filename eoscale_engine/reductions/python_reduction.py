@@ -58,8 +58,8 @@ class PythonReduction(Reduction[list[tuple[Scalars, Tile]], Summary]):
     Nodata is the functions' own business: compare with `input_profiles[0]["nodata"]`.
     NaN becomes "no data" in the table, arrays become lists, and arrays of numbers are plotted.
     An error names function, file and line. The file runs with your rights: choose only files that
-    you trust. In a model, QGIS 3.40 and newer warn; older ones ask once for each file and its
-    content, and qgis_process refuses it unless the environment variable EOSCALE_TRUST_MODELS is 1.
+    you trust. Before a model runs a file, QGIS's window asks once for each file and its content,
+    and qgis_process refuses it unless the environment variable EOSCALE_TRUST_MODELS is 1.
     """
 
     name = "pythonreduction"

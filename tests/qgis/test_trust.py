@@ -17,7 +17,6 @@ from qgis.core import (
 from qgis.PyQt.QtWidgets import QApplication, QMessageBox
 
 from eoscale_engine.errors import InputError
-from eoscale_qgis import trust
 from eoscale_qgis.algorithms import engine_algorithm
 from eoscale_qgis.trust import RISK, SWITCH, Trust
 from tests.qgis.helpers import Feedback
@@ -26,9 +25,8 @@ YES, NO = QMessageBox.StandardButton.Yes, QMessageBox.StandardButton.No
 
 
 @pytest.fixture(autouse=True)
-def older_qgis(monkeypatch):
-    """A QGIS that does not warn by itself, and an environment without the switch."""
-    monkeypatch.setattr(trust, "RISK", None)
+def no_switch(monkeypatch):
+    """An environment without the switch."""
     monkeypatch.delenv(SWITCH, raising=False)
 
 
@@ -133,11 +131,6 @@ def test_qgis_is_told_of_the_risk(provider, monkeypatch):
     assert sorted(risky) == ["pythonfilter", "pythonreduction"]
 
 
-@pytest.mark.skipif(RISK is None, reason="QGIS 3.40 and newer warn by themselves")
-def test_newer_qgis_warns_of_models_by_itself(provider, engines, image, code, asked, monkeypatch):
-    monkeypatch.setattr(trust, "RISK", RISK)
-    model = model_of(image, code)
-    assert model.flags() & RISK
-    _, done = model.run({}, QgsProcessingContext(), Feedback())
-    assert done and len(engines[0].jobs) == 1
-    assert asked == [NO]  # nobody was asked twice
+@pytest.mark.skipif(RISK is None, reason="QGIS has the flag from 3.40 on")
+def test_the_flag_of_a_step_is_the_models(provider, image, code):
+    assert model_of(image, code).flags() & RISK

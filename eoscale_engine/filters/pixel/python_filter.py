@@ -30,9 +30,9 @@ class PythonFilter(ImageFilter):
     the output's nodata value where there is no result. NaN in the result becomes nodata, and so
     does what a masked array masks.
 
-    The file runs with your rights: choose only files that you trust. In a model, QGIS 3.40 and
-    newer warn; older ones ask once for each file and its content, and qgis_process refuses it
-    unless the environment variable EOSCALE_TRUST_MODELS is 1.
+    The file runs with your rights: choose only files that you trust. Before a model runs a file,
+    QGIS's window asks once for each file and its content, and qgis_process refuses it unless the
+    environment variable EOSCALE_TRUST_MODELS is 1.
     """
 
     name = "pythonfilter"
