@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Optional
 
+import numpy as np
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
     QgsClassificationQuantile,
@@ -55,8 +56,11 @@ class ByColumn:
         if not numbers:
             found = sorted(set(values))
             return cls(column, values=tuple(found) if len(found) <= MOST_VALUES else ())
-        finite = sorted(filter(math.isfinite, values))
-        ranges = QgsClassificationQuantile().classes(finite, CLASSES) if finite else []
+        finite = np.array([value for value in values if math.isfinite(value)], np.float64)
+        finite.sort()  # in which NumPy lets QGIS's window go on
+        ranges = (
+            QgsClassificationQuantile().classes(finite.tolist(), CLASSES) if finite.size else []
+        )
         return cls(column, tuple((one.lowerBound(), one.upperBound()) for one in ranges))
 
     def renderer(self, layer: QgsVectorLayer) -> Optional[QgsFeatureRenderer]:

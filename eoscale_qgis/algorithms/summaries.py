@@ -103,10 +103,10 @@ class _Column(NamedTuple):
 
 
 def _typed(table: Mapping[str, Any]) -> list[_Column]:
-    """A table's columns."""
-    columns = zip(*table["rows"]) if table["rows"] else [()] * len(table["columns"])
+    """A table's columns; in steps between which Python lets QGIS's window go on."""
     found = []
-    for name, column in zip(table["columns"], columns):
+    for place, name in enumerate(table["columns"]):
+        column = [row[place] for row in table["rows"]]
         kind = _kind(name, column)
         # most are floats already: a call for each would take longer than all else
         values = [value if type(value) is float else _cell(value, kind) for value in column]
@@ -166,7 +166,7 @@ def _joined(
         column.field.setName(free_name(column.field.name(), fields.names()))
         fields.append(column.field)
     rows = zip(*(column.values for column in added))
-    values = dict(zip(columns[place].values, rows))
+    values = {zone: cells for zone, cells in zip(columns[place].values, rows)}  # noqa: C416
 
     def features() -> Iterator[QgsFeature]:
         nothing = (None,) * len(added)
