@@ -152,21 +152,10 @@ class Polygons:
 
     def _touched(self, number: int, window: Window) -> np.ndarray:
         """The window's pixels that one polygon touches, by GDAL."""
-        image = gdal.GetDriverByName("MEM").Create("", window.cols, window.rows, 1, gdal.GDT_Byte)
-        image.SetGeoTransform((window.col, 1, 0, window.row, 0, 1))
-        source = ogr.GetDriverByName("Memory").CreateDataSource("")
-        layer = source.CreateLayer("", None, ogr.wkbUnknown)
-        feature = ogr.Feature(layer.GetLayerDefn())
-        feature.SetGeometryDirectly(ogr.CreateGeometryFromWkb(self._shape(number)))
-        layer.CreateFeature(feature)
-        # no CRS on either side, of which GDAL warns: these are pixels
-        done, errors = call_gdal(
-            gdal.RasterizeLayer, image, [1], layer, burn_values=[1], options=["ALL_TOUCHED=TRUE"]
-        )
-        if done != 0 or errors:
+        burnt, errors = call_gdal(_burnt, self._shape(number), window)
+        if burnt is None or errors:
             raise InputError(f"The polygon {self.ids[number]} cannot be drawn: {reason(errors)}.")
-        burnt: np.ndarray = image.ReadAsArray()
-        return burnt.view(bool)
+        return np.asarray(burnt).view(bool)
 
     def _shape(self, number: int) -> bytes:
         """All rings of a polygon as well-known binary, which the even-odd rule does not tell."""
@@ -175,3 +164,20 @@ class Polygons:
         for start, stop in zip(self.rings[first:end], self.rings[first + 1 : end + 1]):
             parts += [struct.pack("<I", stop - start), self.points[start:stop].tobytes()]
         return b"".join(parts)
+
+
+def _burnt(shape: bytes, window: Window) -> np.ndarray:
+    """A polygon's pixels in a window, drawn by GDAL."""
+    image = gdal.GetDriverByName("MEM").Create("", window.cols, window.rows, 1, gdal.GDT_Byte)
+    image.SetGeoTransform((window.col, 1, 0, window.row, 0, 1))
+    source = ogr.GetDriverByName("Memory").CreateDataSource("")
+    layer = source.CreateLayer("", None, ogr.wkbUnknown)
+    feature = ogr.Feature(layer.GetLayerDefn())
+    feature.SetGeometryDirectly(ogr.CreateGeometryFromWkb(shape))
+    layer.CreateFeature(feature)
+    # no CRS on either side, of which GDAL warns: these are pixels
+    options = ["ALL_TOUCHED=TRUE"]
+    if gdal.RasterizeLayer(image, [1], layer, burn_values=[1], options=options) != 0:
+        raise RuntimeError(gdal.GetLastErrorMsg())
+    burnt: np.ndarray = image.ReadAsArray()
+    return burnt

@@ -17,6 +17,7 @@ from osgeo import osr
 
 from eoscale_engine.attribute_tables import AttributeTable
 from eoscale_engine.errors import InputError
+from eoscale_engine.raster_files.gdal_calls import call_gdal
 
 Number = Union[int, float, complex]
 
@@ -476,11 +477,8 @@ def _crs_from(crs: Any) -> Optional[CRS]:
         return crs
     text = crs.to_wkt() if hasattr(crs, "to_wkt") else str(crs)
     reference = osr.SpatialReference()
-    try:
-        known = reference.SetFromUserInput(text) == 0
-    except RuntimeError:  # GDAL's exceptions are switched on
-        known = False
-    if not known:
+    known, _ = call_gdal(reference.SetFromUserInput, text)
+    if known != 0:
         raise InputError(f"'{text}' is no CRS. Use a code such as EPSG:32631, or WKT.")
     return CRS(reference.ExportToWkt(["FORMAT=WKT2_2019"]))
 

@@ -14,7 +14,7 @@ from eoscale_engine.pixel_shapes import PixelShapes
 from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Affine, Profile
 from eoscale_engine.raster_files.completeness import check_kind
-from eoscale_engine.raster_files.gdal_calls import call_gdal, reason
+from eoscale_engine.raster_files.gdal_calls import call_gdal, opened, reason
 from eoscale_engine.raster_files.own_memory import in_own_memory, unseen
 from eoscale_engine.tiling import Window
 from eoscale_engine.vector_features import batches, features, valid_rings
@@ -95,7 +95,7 @@ class PolygonLayer:
         cancelled: Callable[[], bool],
     ) -> tuple[Polygons, bool]:
         """The polygons, and whether the layer has a CRS where the image has one."""
-        source = gdal.OpenEx(self.path, gdal.OF_VECTOR)
+        source = opened(self.path, flags=gdal.OF_VECTOR)
         layer = _layer(source, self.name)
         names = [item.name for item in layer.schema]
         for name in (field, self.id_field):

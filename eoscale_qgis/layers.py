@@ -21,6 +21,7 @@ from qgis.core import (
 )
 
 from eoscale_engine.errors import InputError
+from eoscale_engine.raster_files.gdal_calls import call_gdal, opened, reason
 from eoscale_qgis.grids import Grid, name_of
 from eoscale_qgis.rendering import Rendering, band_count
 
@@ -68,10 +69,17 @@ def gdal_path(source: str) -> str:
     if not options:
         return path
     wrapper = QgsProcessingUtils.generateTempFilename("source.vrt")
-    dataset = gdal.OpenEx(path, gdal.OF_RASTER, open_options=options)
-    if dataset is None or gdal.GetDriverByName("VRT").CreateCopy(wrapper, dataset) is None:
-        raise InputError(f"'{path}' cannot be opened with the options {', '.join(options)}.")
+    made, errors = call_gdal(_wrap, path, options, wrapper)
+    if not made:
+        said = f"'{path}' cannot be opened with the options {', '.join(options)}"
+        raise InputError(f"{said}: {reason(errors)}.")
     return str(wrapper)
+
+
+def _wrap(path: str, options: Sequence[str], wrapper: str) -> bool:
+    """Write a VRT around an image that is opened with options."""
+    dataset = opened(path, options)
+    return gdal.GetDriverByName("VRT").CreateCopy(wrapper, dataset) is not None
 
 
 def source_of(

@@ -28,6 +28,7 @@ from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtNetwork import QNetworkReply
 
 from eoscale_engine.errors import Cancelled, InputError, MemoryBudgetError
+from eoscale_engine.raster_files.gdal_calls import call_gdal, opened, reason
 from eoscale_qgis.grids import Grid
 
 PICTURES = (Qgis.DataType.ARGB32, Qgis.DataType.ARGB32_Premultiplied)
@@ -96,9 +97,11 @@ class Rendering:
         self._require_content(path)
         if part == self.grid:
             return path
-        whole, (width, height) = self.grid.extent, self.grid.cell
-        bounds = (whole.xMinimum(), whole.yMinimum(), whole.xMaximum(), whole.yMaximum())
-        gdal.BuildVRT(path + ".vrt", [path], outputBounds=bounds, xRes=width, yRes=height)
+        said: list[str] = []  # what it cannot use, GDAL only warns of
+        made, errors = call_gdal(_placed, path, self.grid, warned=said)
+        if not made or errors:
+            problem = reason(errors or said)
+            raise InputError(f"Layer '{self.label}' could not be rendered: {problem}.")
         return path + ".vrt"
 
     def _require_space(self, folder: str) -> None:
@@ -144,14 +147,27 @@ class Rendering:
     def _require_content(self, path: str) -> None:
         """Refuse a picture without a single pixel: a server that fails draws and says nothing."""
         if self._picture:
-            image = gdal.Open(path)
-            highest = image.GetRasterBand(4).ComputeRasterMinMax(False)[1]
-            image = None  # closed before an error leaves, whose traceback would keep it open
+            highest, errors = call_gdal(_highest_alpha, path)
+            if highest is None:
+                raise InputError(f"Layer '{self.label}' could not be rendered: {reason(errors)}.")
             if highest == 0:
                 raise InputError(
                     f"Layer '{self.label}' is empty here: its server cannot be reached, or has "
                     "nothing to show at this place and cell size. Look at it in the map window."
                 )
+
+
+def _placed(path: str, grid: Grid) -> bool:
+    """Write a VRT of the whole grid, of which the image at a path is a part."""
+    whole, (width, height) = grid.extent, grid.cell
+    bounds = (whole.xMinimum(), whole.yMinimum(), whole.xMaximum(), whole.yMaximum())
+    made = gdal.BuildVRT(path + ".vrt", [path], outputBounds=bounds, xRes=width, yRes=height)
+    return made is not None
+
+
+def _highest_alpha(path: str) -> float:
+    image = opened(path)  # which its band does not keep open
+    return float(image.GetRasterBand(4).ComputeRasterMinMax(False)[1])
 
 
 @contextmanager

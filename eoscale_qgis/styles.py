@@ -6,7 +6,6 @@ import math
 from contextlib import suppress
 from typing import Optional, Union
 
-from osgeo import gdal
 from qgis.core import (
     Qgis,
     QgsColorRampShader,
@@ -30,6 +29,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtGui import QColor
 
+from eoscale_engine.raster_files.gdal_calls import call_gdal, opened
 from eoscale_engine.styles import GREY, Classes, Composite, Ramp, Style, hue
 from eoscale_qgis.vector_styles import ByColumn
 
@@ -216,8 +216,12 @@ def _extremes(provider: QgsRasterDataProvider, band: int) -> tuple[float, float]
 
     Through GDAL: QGIS would look at every pixel, in its main thread.
     """
-    with suppress(RuntimeError, AttributeError, TypeError):
-        file = gdal.Open(provider.dataSourceUri())
-        lowest, highest = file.GetRasterBand(band).ComputeRasterMinMax(True)
-        return float(lowest), float(highest)
-    return math.nan, math.nan
+    found, _ = call_gdal(_stored_extremes, provider.dataSourceUri(), band)
+    return found or (math.nan, math.nan)
+
+
+def _stored_extremes(path: str, band: int) -> Optional[tuple[float, float]]:
+    image = opened(path)  # which its band does not keep open
+    found = image.GetRasterBand(band).ComputeRasterMinMax(True)
+    # (None, None), or None, where no pixel is valid: versions of GDAL differ
+    return None if found is None or None in found else found

@@ -101,3 +101,14 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("only root can make a small file system")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture(params=[False, True], ids=["without", "with exceptions"])
+def exceptions(request: pytest.FixtureRequest) -> Iterator[None]:
+    """GDAL's exceptions, as a user's script or another plugin may have switched them."""
+    from osgeo import gdal
+
+    before = gdal.GetUseExceptions()
+    (gdal.UseExceptions if request.param else gdal.DontUseExceptions)()
+    yield
+    (gdal.UseExceptions if before else gdal.DontUseExceptions)()

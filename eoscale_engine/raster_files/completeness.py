@@ -16,7 +16,7 @@ from typing import Any, Callable, Optional
 from osgeo import gdal
 
 from eoscale_engine.errors import InputError
-from eoscale_engine.raster_files.gdal_calls import call_gdal, reason
+from eoscale_engine.raster_files.gdal_calls import call_gdal, opened, reason
 from eoscale_engine.raster_files.netcdf_header import MAGIC, end_of_variables
 
 _HEADS = (1 << 10, 1 << 16, 1 << 26)
@@ -44,13 +44,14 @@ def check_whole(name: str, dataset: gdal.Dataset, files: Iterable[str]) -> None:
     path = dataset.GetDescription()
     stated[path] = stated.get(path) or _envi_size(dataset)
     for file, least in stated.items():
-        size: Any = getattr(gdal.VSIStatL(file), "size", least)
+        found, _ = call_gdal(gdal.VSIStatL, file)
+        size: Any = getattr(found, "size", least)
         if least and size < least:
             raise InputError(
                 f"{name} is incomplete: {file} has {size} of the {least} bytes that its header "
                 "tells of. Copy or download it again."
             )
-    _check_side_file(name, path + ".msk", gdal.Open)
+    _check_side_file(name, path + ".msk", opened)
     _check_side_file(name, path + ".aux.xml", _parsed)
 
 
@@ -77,7 +78,7 @@ def _parsed(path: str) -> Any:
 def _stated_size(path: str) -> Optional[int]:
     """The least bytes that a file has by its own first ones; None where they do not tell."""
     for count in _HEADS:
-        head = _first_bytes(path, count)
+        head = call_gdal(_first_bytes, path, count)[0] or b""
         try:
             return _size_by(head, path)
         except struct.error:  # the header is longer

@@ -8,7 +8,7 @@ nothing, and uses configuration options that hold in the calling thread alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Optional
 
 from osgeo import gdal
@@ -63,6 +63,14 @@ def call_gdal(
         gdal.PopErrorHandler()
         for key, value in before.items():
             _set_option(key, value)
+
+
+def opened(path: str, options: Sequence[str] = (), *, flags: int = gdal.OF_RASTER) -> gdal.Dataset:
+    """A dataset, in a function that :func:`call_gdal` calls: that ends where there is none."""
+    dataset = gdal.OpenEx(path, flags, open_options=list(options))
+    if dataset is None:
+        raise RuntimeError(gdal.GetLastErrorMsg() or f"{path} cannot be opened")
+    return dataset
 
 
 def reason(errors: list[str]) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Optional
 
-from osgeo import gdal
-
 from eoscale_engine.profile import CRS, Band, Metadata, Profile
+from eoscale_engine.raster_files.gdal_calls import opened
 from eoscale_engine.raster_files.gdal_profile import describe, profile_of
 from eoscale_engine.raster_files.metadata import by_domain
 
@@ -47,14 +46,14 @@ def keep_beside(path: str, profile: Profile) -> list[str]:
         rest = _rest(profile, _profile_in(path))
         if not _names(rest):
             return []
-        dataset = gdal.OpenEx(path, gdal.OF_RASTER)  # not for update: GDAL keeps changes beside
+        dataset = opened(path)  # not for update: GDAL keeps changes beside
         describe(dataset, rest)
         del dataset
     return _names(_rest(profile, _profile_in(path)))
 
 
 def _profile_in(path: str) -> Profile:
-    dataset = gdal.OpenEx(path, gdal.OF_RASTER)
+    dataset = opened(path)
     return profile_of(dataset, range(1, dataset.RasterCount + 1))
 
 

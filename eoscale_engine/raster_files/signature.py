@@ -72,7 +72,11 @@ def _gather_source(source: str, found: dict[str, None]) -> bool:
 def _vrt_sources(dataset: gdal.Dataset) -> Iterator[str]:
     text = (dataset.GetMetadata("xml:VRT") or [""])[0]
     folder = os.path.dirname(os.path.realpath(dataset.GetDescription()))
-    yield from _sources_in(gdal.ParseXMLString(text) or [], folder)
+    yield from _sources_in(_parsed(text), folder)
+
+
+def _parsed(text: str) -> list[Any]:
+    return call_gdal(gdal.ParseXMLString, text)[0] or []
 
 
 def _sources_in(node: list[Any], folder: str) -> Iterator[str]:
@@ -82,7 +86,7 @@ def _sources_in(node: list[Any], folder: str) -> Iterator[str]:
         text = "".join(child[1] for child in children if child[0] == gdal.CXT_Text)
         relative = any(child[1] == "relativeToVRT" and child[2][1] == "1" for child in children)
         if text.lstrip().startswith("<"):
-            yield from _sources_in(gdal.ParseXMLString(text), folder)
+            yield from _sources_in(_parsed(text), folder)
         else:
             yield os.path.join(folder, text) if relative else text
         return

@@ -8,12 +8,13 @@ is the one that has no place in the file.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from osgeo import gdal
 
 from eoscale_engine.errors import OutputError
+from eoscale_engine.raster_files.gdal_calls import opened
 from eoscale_engine.raster_files.options import COMPRESSIONS, WriteOptions
 from eoscale_engine.tiling import Window
 
@@ -65,7 +66,9 @@ def blocks_to_compare(made: gdal.Dataset, compress: str, *, masked: bool) -> lis
     return chosen
 
 
-def check_written(path: str, like: gdal.Dataset, blocks: Iterable[Block], *, masked: bool) -> None:
+def check_written(
+    path: str, like: gdal.Dataset, blocks: Collection[Block], *, masked: bool
+) -> None:
     """Open a file that was just written and compare blocks of it with their origin.
 
     Raises
@@ -73,7 +76,9 @@ def check_written(path: str, like: gdal.Dataset, blocks: Iterable[Block], *, mas
     OutputError
         Where the file holds something else.
     """
-    made = gdal.OpenEx(path, gdal.OF_RASTER)
+    if not blocks:
+        return
+    made = opened(path)
     for number, place in blocks:
         window = place.col, place.row, place.cols, place.rows
         for band in (number,) if _apart(made) else range(1, made.RasterCount + 1):

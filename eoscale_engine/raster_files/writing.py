@@ -15,7 +15,7 @@ from osgeo import gdal
 from eoscale_engine.errors import Cancelled, OutputError
 from eoscale_engine.own_folders import make_folder, remove_stale_folders
 from eoscale_engine.profile import Profile
-from eoscale_engine.raster_files.gdal_calls import ONE_THREAD, call_gdal, reason
+from eoscale_engine.raster_files.gdal_calls import ONE_THREAD, call_gdal, opened, reason
 from eoscale_engine.raster_files.gdal_profile import BandStatistics, profile_of
 from eoscale_engine.raster_files.options import FORMATS, WriteOptions, overview_resampling
 from eoscale_engine.raster_files.own_memory import in_own_memory
@@ -173,7 +173,7 @@ def _write(
     watch: _Watch,
 ) -> Optional[Profile]:
     """Write the file; returns the profile that it should have, None where GDAL fails."""
-    original = gdal.OpenEx(source.path, gdal.OF_RASTER)
+    original = opened(source.path)
     every = tuple(range(1, original.RasterCount + 1))
     profile = profile_of(original, every)
     # An image in memory between the two: the source takes no change, not even of statistics.
@@ -182,7 +182,7 @@ def _write(
         every, inside_tiff(_with_one_nodata(profile)), masked=source.mask == "mask",
         nodata_in_file=() if _has_one_nodata(profile) else [band.nodata for band in profile.bands],
     )  # fmt: skip
-    between = gdal.Open(text)
+    between = opened(text)
     for number in every:
         band = between.GetRasterBand(number)
         for key, value in _statistics(original, number, statistics).items():
@@ -233,7 +233,7 @@ def _add_overviews(target: str, profile: Profile, watch: _Watch) -> bool:
         factor *= 2
         factors.append(factor)
     # With threads, GDAL 3.6 prints an error for each block it decodes of more than three bands.
-    dataset = gdal.OpenEx(target, gdal.OF_RASTER | gdal.OF_UPDATE)
+    dataset = opened(target, flags=gdal.OF_RASTER | gdal.OF_UPDATE)
     return not factors or dataset.BuildOverviews(overview_resampling(profile), factors, watch) == 0
 
 

@@ -19,7 +19,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import Qt
 
 from eoscale_engine.errors import OutputError
-from eoscale_engine.raster_files.gdal_calls import call_gdal, reason
+from eoscale_engine.raster_files.gdal_calls import call_gdal, opened, reason
 from eoscale_qgis.algorithms.destinations import TEMPORARY, asked_path
 from eoscale_qgis.algorithms.summaries import Rows
 from eoscale_qgis.files import written_beside
@@ -99,10 +99,10 @@ def _require_all(made: Path, count: int, path: str) -> None:
 
 def _readable(path: str) -> int:
     """How many rows of a file can be read; what was cut off may count more than it holds."""
-    file = gdal.OpenEx(path, gdal.OF_VECTOR)
-    if file is None:
-        return 0
+    file = opened(path, flags=gdal.OF_VECTOR)
     layer = file.GetLayer(0)
+    if layer is None:
+        return 0
     count = int(layer.GetFeatureCount())
     if not count or not layer.TestCapability(ogr.OLCFastSetNextByIndex):
         return sum(1 for _ in layer)

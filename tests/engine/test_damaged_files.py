@@ -22,7 +22,7 @@ from eoscale_engine.filters.neighbourhood.convolution import Convolution
 from eoscale_engine.filters.pixel.python_filter import PythonFilter
 from eoscale_engine.procedures.component_bases import basis_in_file
 from eoscale_engine.procedures.inverse_components import InversePrincipalComponents
-from eoscale_engine.profile import CRS, Affine
+from eoscale_engine.profile import CRS, Affine, profile_from
 from eoscale_engine.raster_files.completeness import _stated_size
 from eoscale_engine.raster_files.reading import Datasets, open_raster_file
 from eoscale_engine.raster_files.remarks import LONGEST, MOST, Remarks
@@ -30,6 +30,7 @@ from eoscale_engine.raster_files.signature import file_signature
 from eoscale_engine.reductions.python_reduction import PythonReduction
 from eoscale_engine.reductions.statistics import BandMoments
 from eoscale_engine.tiling import Window
+from eoscale_engine.vector_files import open_polygon_layer
 
 SIDE = 600
 RUNS = 4
@@ -239,6 +240,23 @@ def test_what_gdal_says_while_it_decodes_reaches_the_user_once(
     (one,) = told
     assert one.category is InputWarning
     assert re.match("GDAL says of 'the scene': PackBits.* bytes", str(one.message))
+
+
+def test_what_is_gone_is_told_in_words(
+    tmp_path: Path, exceptions: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whether GDAL's exceptions are on or off, and with nothing printed."""
+    image = open_raster_file(image_of("GTiff", tmp_path))
+    layer = tmp_path / "zones.geojson"
+    shutil.copy(Path(__file__).parents[1] / "data" / "polygons.geojson", layer)
+    zones = open_polygon_layer(str(layer), "zones")
+    for path in (image.path, layer):
+        os.unlink(path)
+    with pytest.raises(InputError, match="'zones' cannot be read: .*zones.geojson"):
+        zones.on_grid(image.profile, warn=print)
+    with pytest.raises(InputError, match="is no CRS"):
+        profile_from({**image.profile, "crs": "nonsense"})
+    assert not capfd.readouterr().err
 
 
 def test_remarks_are_bounded() -> None:

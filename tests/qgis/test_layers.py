@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import processing
 import pytest
@@ -147,6 +149,20 @@ def test_options_for_opening_are_kept(qgis_app, tmp_path):
     path = gdal_path(layer.source())
     assert path.endswith(".vrt")
     assert read_pixels(path).shape == (5, 6)
+
+
+def test_options_that_cannot_be_used(qgis_app, tmp_path, exceptions, capfd):
+    image = write_image(tmp_path / "options.tif")
+    said = r"cannot be opened with the options OVERVIEW_LEVEL=0: .*options.tif.*\."
+    os.unlink(image)
+    with pytest.raises(InputError, match=said):
+        gdal_path(image + "|option:OVERVIEW_LEVEL=0")
+    assert not capfd.readouterr().err
+
+
+def test_options_are_kept_with_exceptions(qgis_app, tmp_path, exceptions):
+    image = write_image(tmp_path / "options.tif")
+    assert gdal_path(image + "|option:NUM_THREADS=1").endswith(".vrt")
 
 
 def test_a_broken_layer(qgis_app):

@@ -23,6 +23,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication
 
 from eoscale_engine.errors import InputError
+from eoscale_engine.raster_files.gdal_calls import call_gdal
 from eoscale_qgis import rendering
 from eoscale_qgis.grids import Grid, grids_of
 from tests.qgis.helpers import read_pixels, write_image
@@ -208,6 +209,26 @@ def test_tiles_in_another_crs(real, tiles, image, tmp_path):
     assert (red == column % 251).all()
     assert (green == row % 251).all()
     assert gdal.Open(path).GetGeoTransform() == gdal.Open(image).GetGeoTransform()
+
+
+def test_an_image_that_cannot_be_placed_on_its_grid(tmp_path, exceptions, capfd):
+    grid = Grid(QgsCoordinateReferenceSystem("EPSG:32631"), QgsRectangle(0, 0, 90, 90), 9, 9)
+    image = write_image(tmp_path / "part.tif")
+    made, errors = call_gdal(rendering._placed, image, grid)
+    assert made and not errors
+    assert read_pixels(image + ".vrt").shape == (9, 9)
+    os.unlink(image)
+    said = []
+    made, errors = call_gdal(rendering._placed, image, grid, warned=said)
+    assert not made
+    assert "part.tif" in (errors + said)[0]
+    assert not capfd.readouterr().err
+
+
+def test_a_picture_that_cannot_be_read(tmp_path, exceptions):
+    found, errors = call_gdal(rendering._highest_alpha, str(tmp_path / "none.tif"))
+    assert found is None
+    assert "none.tif" in errors[0]
 
 
 def test_a_part_of_a_grid():
