@@ -16,7 +16,7 @@ from eoscale_engine.errors import Cancelled, OutputError
 from eoscale_engine.own_folders import make_folder, remove_stale_folders
 from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.gdal_calls import ONE_THREAD, call_gdal, opened, reason
-from eoscale_engine.raster_files.gdal_profile import BandStatistics, profile_of
+from eoscale_engine.raster_files.gdal_profile import BandStatistics
 from eoscale_engine.raster_files.options import FORMATS, WriteOptions, overview_resampling
 from eoscale_engine.raster_files.own_memory import in_own_memory
 from eoscale_engine.raster_files.reading import RasterFile, open_raster_file
@@ -132,7 +132,7 @@ def write_raster(
         raise OutputError(f"Unknown format '{format}'. Use one of: {', '.join(FORMATS)}.")
     options = options or WriteOptions()
     check_target(target)
-    source = open_raster_file(source_path)
+    source = open_raster_file(source_path, keep_alpha=True)  # all bands
     check_codec(format, options, source.profile.dtype)
     watch = _Watch(progress, 0.8 if options.overviews and format == "GTiff" else 1.0)
     beside, name = str(Path(target).absolute().parent), os.path.basename(target)
@@ -174,8 +174,7 @@ def _write(
 ) -> Optional[Profile]:
     """Write the file; returns the profile that it should have, None where GDAL fails."""
     original = opened(source.path)
-    every = tuple(range(1, original.RasterCount + 1))
-    profile = profile_of(original, every)
+    every, profile = source.bands, source.profile
     # An image in memory between the two: the source takes no change, not even of statistics.
     text = vrt_of_bands(
         os.path.abspath(source.path) if os.path.exists(source.path) else source.path,
