@@ -23,17 +23,18 @@ from eoscale_engine.procedures.zonal_statistics import ZonalStatistics
 
 MB = 1024 * 1024
 WORKERS = 2
-SIDE = 100
-"""Zones on a side: 10 000 in all."""
+SIDE, LONG_SIDE = 100, 300
+"""Zones on a side: 10 000 in all, or 90 000."""
 
 
 def reductions(path: str, repeats: int) -> list[Row]:
     """Everything that has a target; ``path`` is the elevation, float32."""
     size = gdal.Open(path).RasterXSize
     colours = optical(size, Path(path).parent)
-    zones = _zones(colours, Path(path).parent / f"zones-{size}.gpkg")
+    zones, more = (_zones(colours, Path(path).parent, side) for side in (SIDE, LONG_SIDE))
     rows = [*_decoded(colours, "4 bands of uint16", repeats), *_decoded(path, "float32", repeats)]
-    rows += _percentiles(path, repeats) + _zonal(colours, zones, repeats)
+    rows += _percentiles(path, repeats) + _zonal(colours, zones, "10 000", repeats)
+    rows += _zonal(colours, more, "90 000", repeats)
     return rows + _memory(colours, path, zones)
 
 
@@ -105,7 +106,7 @@ def _native(raster: str, zones: str) -> float:
     return float(run.stdout.split()[-1])
 
 
-def _zonal(path: str, zones: str, repeats: int) -> list[Row]:
+def _zonal(path: str, zones: str, count: str, repeats: int) -> list[Row]:
     """The first band; the polygons' file is read in each run, by both."""
     plain, median = ZonalStatistics(percentiles=()), ZonalStatistics(percentiles=(50.0,))
     with EOContextManager(WORKERS) as context:
@@ -118,30 +119,31 @@ def _zonal(path: str, zones: str, repeats: int) -> list[Row]:
         times = paired({"plain": lambda: run(plain), "median": lambda: run(median)}, repeats)
         # raw pixels in shared memory for QGIS too
         theirs = float(np.median([_native(context.publish(key), zones) for _ in range(2)]))
-    what = "zonal statistics, 10 000 polygons"
+    what = f"zonal statistics, {count} polygons"
     return [
         faster(what, times["plain"], theirs, "native:zonalstatisticsfb, raw file in memory", 4),
         _as_slow(f"{what}, with the median", times["median"], times["plain"], "without", 2),
     ]
 
 
-def _zones(path: str, target: Path) -> str:
+def _zones(path: str, folder: Path, side: int) -> str:
     """Polygons of 4 to 12 sides over all of the image, some of which overlap."""
+    raster = gdal.Open(path)
+    target = folder / f"zones-{raster.RasterXSize}-{side}.gpkg"
     if target.exists():
         return str(target)
-    raster = gdal.Open(path)
     left, cell, _, top, _, _ = raster.GetGeoTransform()
-    step = raster.RasterXSize * cell / SIDE
+    step = raster.RasterXSize * cell / side
     reference = osr.SpatialReference(raster.GetProjection())
     file = ogr.GetDriverByName("GPKG").CreateDataSource(str(target))
     layer = file.CreateLayer("zones", reference, ogr.wkbPolygon)
     random = np.random.default_rng(7)
     file.StartTransaction()
-    for number in range(SIDE * SIDE):
+    for number in range(side * side):
         sides = int(random.integers(4, 13))
         angles = np.sort(random.uniform(0, 2 * np.pi, sides))
         reach = step * random.uniform(0.35, 0.65, sides)
-        middle = (number % SIDE + 0.5) * step, (number // SIDE + 0.5) * step
+        middle = (number % side + 0.5) * step, (number // side + 0.5) * step
         x = left + middle[0] + reach * np.cos(angles)
         y = top - middle[1] + reach * np.sin(angles)
         points = ", ".join(f"{a:.2f} {b:.2f}" for a, b in zip([*x, x[0]], [*y, y[0]]))
