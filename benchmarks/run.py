@@ -129,7 +129,7 @@ import sys, time
 sys.path[:0] = sys.argv[2:]
 from osgeo import gdal
 from slope import slope
-from eoscale_engine.raster_files.reading import open_raster_file
+from eoscale_engine.raster_files.opening import open_raster_file
 pixels = gdal.Open(sys.argv[1]).ReadAsArray()[None]
 profiles = [open_raster_file(sys.argv[1]).profile.to_dict()]
 began = time.perf_counter()

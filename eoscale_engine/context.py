@@ -30,11 +30,12 @@ from eoscale_engine.declaration import (
     Within,
 )
 from eoscale_engine.errors import EngineError, InputError
+from eoscale_engine.images.source import Inputs, sources_of
+from eoscale_engine.memory.allocation import Memory
 from eoscale_engine.memory.folder import make_folders
-from eoscale_engine.memory.images import Image, Memory
 from eoscale_engine.memory.store import ImageStore
 from eoscale_engine.pipeline.doubts import check_places, doubts_of
-from eoscale_engine.pipeline.image_work import copy_image, filter_images, reduce_images
+from eoscale_engine.pipeline.fold import reduce_images
 from eoscale_engine.pipeline.images import Entry, PipelineImages
 from eoscale_engine.pipeline.planning import (
     Keys,
@@ -44,12 +45,11 @@ from eoscale_engine.pipeline.planning import (
     keys_by_role,
 )
 from eoscale_engine.pipeline.runs import Cuts, Observer, Resources, Runs
-from eoscale_engine.pipeline.views import windowed
+from eoscale_engine.pipeline.transfer import copy_image, filter_images, filtered
 from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.options import WriteOptions
 from eoscale_engine.raster_files.writing import check_target, write_raster
-from eoscale_engine.tile_work.block_reading import Inputs
 from eoscale_engine.tiling import BLOCK_BYTES, TILE_PIXELS, Window
 from eoscale_engine.vector_files import PolygonLayer, open_polygon_layer
 from eoscale_engine.workers import Executor
@@ -212,6 +212,27 @@ class EOContextManager(PipelineImages, Engine):
             self._warn_of_nothing(made)
         return made
 
+    def filtered(self, declaration: ImageFilter, images: Keys = ()) -> list[str]:
+        """The outputs of a filter as images that are computed when they are read.
+
+        No pixel of them is kept: a filter, a reduction or another such image that stands on them
+        reads, tile by tile, what it needs. The result is that of :meth:`filter`, to the bit. Asking
+        for an array or a file computes the whole image once.
+
+        Parameters and errors are those of :meth:`filter`.
+        """
+        inputs = self._inputs(declaration, images)
+        reason = self._why_here(declaration)
+        if reason:
+            raise InputError(
+                f"{declaration.called} cannot be sent to workers, who compute it as they read: "
+                f"{reason}. Put it into a module, or use filter()."
+            )
+        made = filtered(self._runs, declaration, inputs)
+        for image in (image for source in made for image in source.images):
+            self._runs.store.retain(image)
+        return [self._add(Entry(source, source.label)) for source in made]
+
     def reduce(
         self,
         declaration: Reduction[Any, Found],
@@ -318,8 +339,10 @@ class EOContextManager(PipelineImages, Engine):
         """An image of a part of another: a view in memory, or what is read of it from its file."""
         source, label = self._entry(key).source, self._entry(key).label
         area = area_of(source.profile, extent)
-        if isinstance(source, Image):
-            return self._add(Entry(self._runs.store.retain(windowed(source, area)), label))
+        if source.in_memory:
+            for image in source.images:
+                self._runs.store.retain(image)
+            return self._add(Entry(source.cropped(area), label))
         result = copy_image(self._runs, source, extent=area)
         return self._add(Entry(result.image, label, writable=True, statistics=result.statistics))
 
@@ -389,19 +412,21 @@ class EOContextManager(PipelineImages, Engine):
 
     def _stays_here(self, declaration: Declaration) -> bool:
         """Whether a user's own class cannot travel to workers; then a warning says why."""
+        reason = self._why_here(declaration)
+        if reason:
+            warnings.warn(in_this_process(type(declaration).__name__, reason), stacklevel=3)
+        return bool(reason)
+
+    def _why_here(self, declaration: Declaration) -> str:
         kind = type(declaration)
         own = kind.__module__ == "__main__" or "<locals>" in kind.__qualname__
-        if not own or isinstance(self._runs.executor, InlineWorkers):
-            return False
-        reason = reference_to(kind)
-        if isinstance(reason, str):
-            warnings.warn(in_this_process(kind.__name__, reason), stacklevel=3)
-        return isinstance(reason, str)
+        found = reference_to(kind) if own and self._runs.executor.apart else ""
+        return found if isinstance(found, str) else ""
 
     def _warn_of_classes(
         self, declaration: Declaration, inputs: Inputs, made: Sequence[Optional[str]]
     ) -> None:
-        profiles = [source.profile for _, sources in inputs for source in sources]
+        profiles = [source.profile for source in sources_of(inputs)]
         results = [self.profile(key) for key in made if key is not None]
         text = classes_left_out(declaration, profiles, results)
         if text:
@@ -464,7 +489,7 @@ class _Part(Engine):
         if self._made.isdisjoint(key for keys in roles.values() for key in keys):
             made = self._context.filter(declaration, roles, extent=self._extent)
         else:
-            made = self._context.filter(declaration, self._cropped(roles))
+            made = self._context.filter(declaration, self._parts(roles))
         self._made.update(made)
         return made
 
@@ -478,8 +503,8 @@ class _Part(Engine):
     ) -> Found:
         """Of the extent's pixels."""
         if within is not None and within.mask is not None:
-            within = replace(within, mask=self._crop(within.mask))
-        cropped = self._cropped(keys_by_role(declaration, images))
+            within = replace(within, mask=self.part(within.mask))
+        cropped = self._parts(keys_by_role(declaration, images))
         return self._context.reduce(declaration, cropped, within=within, windows=windows)
 
     def profile(self, key: str) -> Profile:
@@ -501,10 +526,11 @@ class _Part(Engine):
         self._made.discard(key)
         self._context.release(key)
 
-    def _cropped(self, images: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-        return {role: [self._crop(key) for key in keys] for role, keys in images.items()}
+    def _parts(self, images: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        return {role: [self.part(key) for key in keys] for role, keys in images.items()}
 
-    def _crop(self, key: str) -> str:
+    def part(self, key: str) -> str:
+        """Of an image that was given; one that the procedure made is no larger."""
         if key in self._made:
             return key
         if key not in self._crops:

@@ -40,6 +40,8 @@ class Declaration(ABC):
     """Whether it reads its images once, whatever its parameters (see :meth:`reads_once`)."""
     one_of: ClassVar[tuple[str, ...]] = ()
     """Optional roles of which exactly one must be given."""
+    keeps_alpha: ClassVar[bool] = False
+    """Whether the alpha band of a whole image is one like any other, and tells of no validity."""
     runs_user_code: ClassVar[bool] = False
     """Whether a user's Python runs in it: never inside QGIS's own process."""
     dtype_kinds: ClassVar[str] = "iuf"

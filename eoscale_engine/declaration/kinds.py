@@ -50,8 +50,10 @@ class ImageFilter(Declaration):
     whole_tiles: ClassVar[bool] = False
     marks_nodata: ClassVar[bool] = False
     """Whether nodata is the function's own business, as in plain functions that know nothing of
-    ``valid``: it gets none, and its results that equal the output's nodata value are invalid. Else
-    such results are valid, and moved aside by the least step."""
+    ``valid``: it gets none, and its results that equal the output's nodata value are invalid."""
+    spares_nodata: ClassVar[bool] = False
+    """Whether no valid result equals the nodata value that ``output_profiles`` names. Else that
+    value is not used: invalid floats are NaN, and masks tell of invalid integers."""
 
     @property
     def makes_invalid(self) -> bool:
@@ -59,8 +61,19 @@ class ImageFilter(Declaration):
         return False
 
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
-        """The profile of each output image. Where ``nodata`` is None the engine picks one."""
+        """The profile of each output image; see ``spares_nodata`` for its nodata values."""
         return [inputs[0]]
+
+    def taken_from(
+        self, inputs: Sequence[Profile]
+    ) -> Optional[Sequence[Sequence[tuple[int, int]]]]:
+        """Of filters whose valid results are values of valid pixels of the inputs: of which bands.
+
+        For each band of the output, the (input, band), from 0, that its values are taken from. It
+        is invalid only where one of these may be, but for what ``makes_invalid`` says, and keeps
+        their nodata value where they have the same. None: its values are new ones.
+        """
+        return None
 
     def farthest(self, side: int) -> Optional[np.ndarray]:
         """Pixels ``(2, side, side)``, for tests, that show that no smaller margin will do.
@@ -78,7 +91,7 @@ class ImageFilter(Declaration):
         ``pixels`` is ``(bands, rows, cols)`` of the core; ``valid`` is boolean of the same shape
         (or one that broadcasts to it), or None where every pixel is valid. The engine casts pixels
         to the output's dtype (integers are rounded half to even and clipped to the type's range),
-        writes nodata where they are not valid, and never changes what ``apply`` got.
+        writes where they are not valid, and never changes what ``apply`` got.
         """
 
 
@@ -171,6 +184,10 @@ class Engine(ABC):
             What ``map`` gets in place of the fixed cells: any windows of the image, each once,
             merged in the order of their upper left corners by cells. None of them empty.
         """
+
+    def part(self, key: Any) -> Any:
+        """The part of an image in the extent; without one the image itself."""
+        return key
 
     @abstractmethod
     def profile(self, key: str) -> Profile:

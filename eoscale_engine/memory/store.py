@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Optional
 
 from eoscale_engine.errors import MemoryBudgetError
-from eoscale_engine.memory.images import Image, Memory
+from eoscale_engine.memory.allocation import Memory
+from eoscale_engine.memory.images import Image
 from eoscale_engine.profile import Profile
 
 MOST_KEPT = 64
@@ -40,14 +43,14 @@ class ImageStore:
         self._loaded: OrderedDict[tuple[str, tuple[int, ...]], _Loaded] = OrderedDict()
 
     def allocate(
-        self, profile: Profile, *, masked: bool = False, disk: Optional[bool] = None, path: str = ""
+        self, profile: Profile, *, planes: int = 0, disk: Optional[bool] = None, path: str = ""
     ) -> Image:
         """Reserve an image that the caller must release.
 
         ``disk`` None: in memory where it fits, else on disk; True or False: there or an error.
         """
         with self._lock:
-            size = Image("", "", profile, masked=masked).file_bytes
+            size = Image("", "", profile, stored_planes=planes).file_bytes
             on_disk = bool(disk)
             if not on_disk and not path:
                 if not self.memory.has_recycled(size):
@@ -55,12 +58,12 @@ class ImageStore:
                 self.make_room(size)
                 on_disk = disk is None and size > self.memory.available()
             try:
-                image = self.memory.allocate(profile, masked=masked, on_disk=on_disk, path=path)
+                image = self.memory.allocate(profile, planes=planes, on_disk=on_disk, path=path)
             except MemoryBudgetError:
                 # what is free was read a moment ago: others take memory too
                 if disk is not None or on_disk or path:
                     raise
-                image = self.memory.allocate(profile, masked=masked, on_disk=True)
+                image = self.memory.allocate(profile, planes=planes, on_disk=True)
             self._references[image.raw] = 1
             return image
 
@@ -69,6 +72,14 @@ class ImageStore:
         with self._lock:
             self._references[image.raw] += 1
         return image
+
+    def trimmed(self, image: Image, planes: int) -> Image:
+        """The image with its first planes alone; the room of the others is given back."""
+        trimmed = replace(image, stored_planes=planes)
+        if trimmed.file_bytes < image.file_bytes:
+            with suppress(OSError):  # some systems cut no file that is mapped
+                os.truncate(image.raw, trimmed.file_bytes)
+        return trimmed
 
     def publish(self, image: Image) -> None:
         """Other programs see the image from now on: its file is never used again."""
@@ -106,10 +117,7 @@ class ImageStore:
                     continue
                 if entry.signature != signature:  # the file changed
                     self._drop(key)
-                # a mask tells where all the bands that were chosen with it are valid
-                elif bands == entry.bands or (
-                    set(bands) <= set(entry.bands) and not entry.image.masked
-                ):
+                elif set(bands) <= set(entry.bands):
                     self._loaded.move_to_end(key)
                     image = self.retain(entry.image)
                     if bands == entry.bands:

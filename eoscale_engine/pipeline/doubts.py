@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import Any
 
 from eoscale_engine.declaration import Declaration
 from eoscale_engine.errors import InputError
-from eoscale_engine.memory.images import Image
+from eoscale_engine.images.source import Source
 from eoscale_engine.profile import Profile
-from eoscale_engine.tile_work.block_reading import Source
 
 MOST_STRETCHED = 1.05
 """How many metres of the map may be one on the ground before that is told."""
@@ -42,7 +39,7 @@ def doubts_of(declaration: Declaration, roles: Mapping[str, Sequence[Named]]) ->
                 f"{numbers[one.name]}. Choose two different bands."
             )
     looked_at = [
-        (role, label, _pixels_of(source, declaration.named_bands(role)))
+        (role, label, source.identity(declaration.named_bands(role)))
         for role in declaration.differing
         for label, source in roles.get(role, ())
     ]
@@ -80,12 +77,3 @@ def _doubts_of_place(declaration: Declaration, label: str, profile: Profile) -> 
             f"distances by {profile.stretched - 1:.0%} at its latitude, and areas more. Warp it to "
             "a CRS that keeps them there, such as its UTM zone."
         )
-
-
-def _pixels_of(source: Source, named: Sequence[int]) -> Any:
-    """What two images, or bands of each, have in common only where they are one."""
-    bands = source.bands or tuple(range(1, source.profile.count + 1))
-    chosen = tuple(bands[number - 1] for number in named) or bands
-    if isinstance(source, Image):
-        return source.raw, chosen, source.window
-    return os.path.realpath(source.path), chosen

@@ -14,17 +14,19 @@ import numpy as np
 
 from eoscale_engine.errors import InputError, MemoryBudgetError
 from eoscale_engine.grids import grid_difference, grid_reaching
+from eoscale_engine.images.source import Source
 from eoscale_engine.memory.images import Image, Mappings
-from eoscale_engine.pipeline.image_work import Result, copy_image, load_file, statistics_of
 from eoscale_engine.pipeline.runs import Runs
+from eoscale_engine.pipeline.transfer import Made, copy_image, load_file, statistics_of
 from eoscale_engine.pipeline.views import view_of, with_georeference
 from eoscale_engine.profile import CRS, Number, Profile, profile_from
 from eoscale_engine.raster_files.alignment import aligned
 from eoscale_engine.raster_files.gdal_profile import BandStatistics
+from eoscale_engine.raster_files.opening import open_raster_file
 from eoscale_engine.raster_files.own_memory import check_path, in_own_memory
-from eoscale_engine.raster_files.reading import RasterFile, file_signature, open_raster_file
+from eoscale_engine.raster_files.reading import RasterFile
+from eoscale_engine.raster_files.signature import file_signature
 from eoscale_engine.raster_files.transparency import doubt_of_alpha
-from eoscale_engine.tile_work.block_reading import Source
 
 _ALIGNING = threading.Lock()
 
@@ -33,8 +35,9 @@ _ALIGNING = threading.Lock()
 class Entry:
     """One image: where it is, what the user calls it, and what is known of it.
 
-    ``writable`` images belong to the pipeline alone. A ``shared`` one was handed out as a writable
-    array: its pixels may change at any time. ``nodata`` was assigned to bands by their numbers.
+    ``file`` is what it was described from, as long as it is not in memory. ``writable`` images
+    belong to the pipeline alone. A ``shared`` one was handed out as a writable array: its pixels
+    may change at any time. ``nodata`` was assigned to bands by their numbers.
     """
 
     source: Source
@@ -43,6 +46,7 @@ class Entry:
     shared: bool = False
     statistics: Optional[list[BandStatistics]] = None
     vrt: str = ""
+    file: Optional[RasterFile] = None
     nodata: tuple[tuple[int, Optional[Number]], ...] = ()
 
 
@@ -106,7 +110,7 @@ class PipelineImages:
         doubt = doubt_of_alpha(file, label or path)
         if doubt:
             self._runs.warn(doubt)
-        key = self._add(Entry(file, label or path))
+        key = self._add(Entry(file, label or path, file=file))
         if in_own_memory(path):  # workers do not see it
             self._in_memory(key)
         return key
@@ -118,31 +122,33 @@ class PipelineImages:
         whether it is in memory.
         """
         entry, store = self._entry(key), self._runs.store
-        file = entry.source
-        if isinstance(file, Image):
+        source, file = entry.source, entry.file
+        if source.in_memory:
             return True
-        signature = file_signature(file.path)
-        if signature is not None:
-            found = store.loaded(file.path, (signature, entry.nodata), file.bands)
+        signature = file and file_signature(file.path)
+        if file is not None and signature is not None:
+            state = signature, entry.nodata, file.mask
+            found = store.loaded(file.path, state, file.bands)
             if found is not None:
-                entry.source = _with_crs(found, file.profile.crs)
+                crs = source.profile.crs
+                self._settle(entry, found.described(replace(found.profile, crs=crs)))
                 self._log(f"'{entry.label}' is in memory already.")
                 return True
         if not decode:
             return False
-        size = file.memory_bytes + reserve
+        size = source.nbytes + reserve
         store.make_room(size)
         try:
             if size > store.memory.available():
                 raise MemoryBudgetError
-            image = store.allocate(file.profile, masked=file.mask != "none", disk=False)
+            image = store.allocate(source.profile, planes=source.planes, disk=False)
         except MemoryBudgetError:
             self._log(f"'{entry.label}' does not fit into memory: it is read piece by piece.")
             return False
-        image = load_file(self._runs, file, image)
-        if signature is not None and signature == file_signature(file.path):
-            store.keep_loaded(file.path, (signature, entry.nodata), file.bands, image)
-        entry.source = image
+        image = load_file(self._runs, source, image)
+        if file is not None and signature is not None and signature == file_signature(file.path):
+            store.keep_loaded(file.path, state, file.bands, image)
+        self._settle(entry, image)
         return True
 
     def assign_crs(self, key: str, crs: CRS) -> None:
@@ -151,19 +157,16 @@ class PipelineImages:
         known = entry.source.profile.crs
         if known is not None and known.same_as(crs):  # what is there says more: an epoch
             return
-        if isinstance(entry.source, Image):
-            entry.source = _with_crs(entry.source, crs)
-        else:
-            entry.source = replace(entry.source, profile=replace(entry.source.profile, crs=crs))
+        entry.source = entry.source.described(replace(entry.source.profile, crs=crs))
 
     def assign_nodata(self, key: str, values: Mapping[int, Optional[Number]]) -> None:
         """Say which nodata value bands of a described file have, by their numbers; None: none."""
         entry = self._entry(key)
-        file = entry.source
-        if isinstance(file, Image):
+        source = entry.source
+        if source.in_memory:
             raise InputError(f"'{entry.label}' is in memory already: assign nodata before.")
-        bands = [replace(b, nodata=values.get(b.number, b.nodata)) for b in file.profile.bands]
-        entry.source = replace(file, profile=replace(file.profile, bands=tuple(bands)))
+        bands = [replace(b, nodata=values.get(b.number, b.nodata)) for b in source.profile.bands]
+        entry.source = source.described(replace(source.profile, bands=tuple(bands)))
         entry.nodata = tuple(sorted(values.items()))
 
     def align(
@@ -184,21 +187,20 @@ class PipelineImages:
         entry, like = self._entry(key), self.profile(first)
         if extent is not None:
             like = grid_reaching(like, extent)
-        file = entry.source
-        if isinstance(file, Image) or not grid_difference(like, file.profile):
+        file, own = entry.file, entry.source.profile
+        if file is None or not grid_difference(like, own):
             return key
         if like.control:
             raise InputError(like.without_grid(self.label(first)))
         # the same alignment has the same name, so that it is found in memory the next time
-        state = file.signature or file.described
+        state = file.signature or file.opened_at
         grid = like.crs, like.transform, like.shape
-        described = repr((file.path, state, file.bands, file.profile.crs, entry.nodata, *grid))
+        described = repr((file.path, state, file.bands, own.crs, entry.nodata, *grid))
         digest = hashlib.sha256((described + resampling).encode()).hexdigest()[:16]
         name = f"aligned-{digest}.vrt"
         vrt = str(self._runs.store.memory.folder.path / name)
         with _ALIGNING:  # another run may be reading it: what is there stays as it is
             if not os.path.exists(vrt):
-                own = file.profile
                 aligned(file.path, file.bands, like, resampling, vrt, profile=own)
         self._log(
             f"'{entry.label}' is aligned to the first image ({resampling})."
@@ -208,8 +210,9 @@ class PipelineImages:
         placed = open_raster_file(vrt, label=entry.label)
         self._runs.names[vrt] = entry.label
         numbered = [replace(b, number=n) for b, n in zip(placed.profile.bands, file.bands)]
-        entry.source = replace(placed, profile=replace(placed.profile, bands=tuple(numbered)))
-        classes = any(b.color_table or b.categories or b.attributes for b in file.profile.bands)
+        placed = placed.described(replace(placed.profile, bands=tuple(numbered)))
+        entry.source = entry.file = placed
+        classes = any(b.color_table or b.categories or b.attributes for b in own.bands)
         if classes and resampling != "nearest":
             self._runs.warn(
                 f"'{entry.label}' has classes (a colour table, names or attributes), and they are "
@@ -287,8 +290,11 @@ class PipelineImages:
 
     def memory_bytes(self, key: Any) -> int:
         """Bytes that an image takes in memory, with its mask."""
-        source = self._entry(key).source
-        return source.file_bytes if isinstance(source, Image) else source.memory_bytes
+        return self._entry(key).source.nbytes
+
+    def sources(self, keys: Sequence[str]) -> list[Source]:
+        """Where images come from."""
+        return [self._entry(key).source for key in keys]
 
     def label(self, key: Any) -> str:
         """What messages call an image."""
@@ -311,9 +317,8 @@ class PipelineImages:
     def release(self, key: Any) -> None:
         """Give an image back; its memory goes with its last user. Twice does no harm."""
         entry = self._entries.pop(key, None)
-        if entry is not None and isinstance(entry.source, Image):
-            self._mappings.forget(entry.source.raw)
-            self._runs.store.release(entry.source)
+        if entry is not None:
+            self._give_back(entry.source)
 
     def publish(self, key: str) -> str:
         """Write the image's GDAL face beside its pixels; returns the path of the VRT."""
@@ -368,10 +373,7 @@ class PipelineImages:
         """The image; a file that is too large for memory becomes a mapped file on disk."""
         if not self.load(key):
             self._replace(key, self._copied(key))
-        source = self._entry(key).source
-        if not isinstance(source, Image):
-            raise InputError(f"'{self._entry(key).label}' could not be brought into memory.")
-        return source
+        return self._entry(key).source.images[0]
 
     def _whole(self, key: str) -> Image:
         """The image, all of its pixels' file; what is only a part of one is copied."""
@@ -380,28 +382,31 @@ class PipelineImages:
             return image
         return self._replace(key, self._copied(key))
 
-    def _copied(self, key: str, raw: str = "") -> Result:
+    def _copied(self, key: str, raw: str = "") -> Made:
         return copy_image(self._runs, self._entry(key).source, raw=raw)
 
-    def _replace(self, key: str, result: Result) -> Image:
+    def _replace(self, key: str, result: Made) -> Image:
         entry = self._entry(key)
-        if isinstance(entry.source, Image):
-            self._mappings.forget(entry.source.raw)
-            self._runs.store.release(entry.source)
+        self._give_back(entry.source)
         self._entries[key] = Entry(
             result.image, entry.label, writable=True, statistics=result.statistics
         )
         return result.image
 
+    def _settle(self, entry: Entry, image: Image) -> None:
+        """From now on an entry is an image in memory, for which it is counted already."""
+        self._give_back(entry.source)
+        entry.source, entry.file = image, None
+
+    def _give_back(self, source: Source) -> None:
+        for image in source.images:
+            self._mappings.forget(image.raw)
+            self._runs.store.release(image)
+
     def _file_paths(self) -> list[str]:
         """Files that are still to be read."""
-        sources = [entry.source for entry in self._entries.values()]
-        return [source.path for source in sources if isinstance(source, RasterFile)]
+        return [file for entry in self._entries.values() for file in entry.source.files]
 
 
 def _size(profile: Profile) -> dict[str, Any]:
     return {key: profile[key] for key in ("width", "height", "count", "dtype")}
-
-
-def _with_crs(image: Image, crs: Optional[CRS]) -> Image:
-    return replace(image, stored=replace(image.stored, crs=crs))

@@ -7,14 +7,14 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import Optional, TypeVar, Union
 
+import numpy as np
+
 from eoscale_engine.declaration import Declaration, ImageFilter
 from eoscale_engine.errors import GridError, InputError
 from eoscale_engine.grids import grid_difference
-from eoscale_engine.memory.images import Image
-from eoscale_engine.profile import Profile, can_hold, default_nodata
-from eoscale_engine.raster_files.reading import RasterFile
-from eoscale_engine.tile_work.block_reading import Inputs, Source
-from eoscale_engine.tiling import TILE_PIXELS, Window, blocks_of, split, tile_shape
+from eoscale_engine.images.source import Inputs, Source, may_be_invalid, sources_of
+from eoscale_engine.profile import Band, Number, Profile, can_hold
+from eoscale_engine.tiling import TILE_PIXELS, Window, blocks_of, split, strip_shape, tile_shape
 
 Keys = Union[str, Sequence[str], Mapping[str, Union[str, Sequence[str]]]]
 """One image, a list in the order of the declaration's inputs, or images by role."""
@@ -76,15 +76,25 @@ def area_of(profile: Profile, extent: Optional[Window]) -> Window:
     return area
 
 
-def output_profiles(
-    declaration: ImageFilter, sources: Sequence[Source]
-) -> list[tuple[Profile, bool]]:
-    """The profile of each output with a nodata value in each band, and whether it may be dropped.
+Stored = tuple[Profile, int]
+"""How an output is stored: its profile, and how many planes say where it is valid."""
 
-    Where integers get a value that the declaration did not name, it is dropped if no pixel needs
-    it; but not where inputs may hold invalid pixels, by their profiles, or the declaration makes
-    some. Then it stays, and valid pixels that equal it are moved aside, whatever the pixels are:
-    the result of an extent must be that part of the whole result.
+
+def stored_bytes(stored: Stored) -> int:
+    """Bytes of an output, with its planes."""
+    profile, planes = stored
+    return profile.nbytes + planes * profile.height * profile.width
+
+
+def to_be_stored(
+    declaration: ImageFilter, sources: Sequence[Source], *, foreseen: bool = False
+) -> tuple[Stored, ...]:
+    """How each output is stored, so that its invalid pixels can be told from its valid ones.
+
+    Floats have NaN, or the nodata value of their band where no valid pixel can equal it: because
+    the declaration says so, or because its pixels are those of inputs with that nodata value.
+    Integers have such a nodata value, and planes where there is none; neither where no pixel can
+    be invalid, by what the inputs carry and not by their pixels. With ``foreseen`` any may be.
 
     Raises
     ------
@@ -103,19 +113,48 @@ def output_profiles(
                 f"{name} declares an output of {profile.width} x {profile.height} pixels; it must "
                 f"have the {width} x {height} of its input."
             )
-    foreseen = declaration.makes_invalid or any(map(_may_be_invalid, sources))
-    certain = foreseen and not declaration.marks_nodata
-    return [_with_nodata(_made(profile), certain) for profile in outputs]
+    taken = declaration.taken_from(inputs)
+    invalid = [may_be_invalid(source) for source in sources]
+    some = declaration.makes_invalid or any(map(any, invalid))
+    stored = []
+    for profile in map(_made, outputs):
+        nodata = [_spared_nodata(declaration, profile.dtype, band) for band in profile.bands]
+        may_be = [foreseen or (some and not declaration.marks_nodata)] * profile.count
+        if taken is not None:
+            common = [_common_nodata(profile.dtype, inputs, bands) for bands in taken]
+            nodata = [one if one is not None else other for one, other in zip(nodata, common)]
+            if not (foreseen or declaration.makes_invalid):
+                may_be = [any(invalid[image][band] for image, band in bands) for bands in taken]
+        stored.append(_stored(profile, nodata, may_be))
+    return tuple(stored)
 
 
-def _may_be_invalid(source: Source) -> bool:
-    """By what an image carries, whatever its pixels are."""
-    profile = source.profile
-    masked = source.masked if isinstance(source, Image) else source.mask != "none"
-    marked = any(
-        band.nodata is not None and can_hold(profile.dtype, band.nodata) for band in profile.bands
-    )
-    return masked or marked or not profile.dtype.startswith(("int", "uint"))
+def _stored(
+    profile: Profile, nodata: Sequence[Optional[Number]], may_be_invalid: Sequence[bool]
+) -> Stored:
+    if np.dtype(profile.dtype).kind in "fc":
+        nan = float("nan")
+        return _with_nodata(profile, [nan if value is None else value for value in nodata]), 0
+    if all(value is not None or not may for value, may in zip(nodata, may_be_invalid)):
+        return _with_nodata(profile, nodata), 0
+    return profile.with_nodata(None), profile.count
+
+
+def _spared_nodata(declaration: ImageFilter, dtype: str, band: Band) -> Optional[Number]:
+    """The nodata value that a band names, where no valid pixel has it."""
+    spared = declaration.spares_nodata or declaration.marks_nodata
+    return band.nodata if spared and can_hold(dtype, band.nodata) else None
+
+
+def _common_nodata(
+    dtype: str, inputs: Sequence[Profile], bands: Sequence[tuple[int, int]]
+) -> Optional[Number]:
+    """The nodata value that all these bands of inputs have, if it is none of another's pixels."""
+    values = [inputs[image].bands[band].nodata for image, band in bands]
+    alike = values and values[0] is not None and all(value == values[0] for value in values)
+    exact = all(np.can_cast(inputs[image].dtype, dtype) for image, _ in bands)
+    held = all(can_hold(inputs[image].dtype, values[0]) for image, _ in bands) if alike else False
+    return values[0] if alike and exact and held and can_hold(dtype, values[0]) else None
 
 
 def _made(profile: Profile) -> Profile:
@@ -124,18 +163,9 @@ def _made(profile: Profile) -> Profile:
     return replace(profile, bands=bands)
 
 
-def _with_nodata(profile: Profile, certain: bool) -> tuple[Profile, bool]:
-    """A value that the type cannot hold (-9999 in bytes, as files do have it) is none."""
-    known = [
-        band.nodata is not None and can_hold(profile.dtype, band.nodata) for band in profile.bands
-    ]
-    if all(known):
-        return profile, False
-    value = default_nodata(profile.dtype)
-    bands = tuple(
-        band if fits else replace(band, nodata=value) for band, fits in zip(profile.bands, known)
-    )
-    return replace(profile, bands=bands), not certain
+def _with_nodata(profile: Profile, values: Sequence[Optional[Number]]) -> Profile:
+    bands = (replace(band, nodata=value) for band, value in zip(profile.bands, values))
+    return replace(profile, bands=tuple(bands))
 
 
 def classes_left_out(
@@ -185,8 +215,8 @@ def tiles_of(
     ----------
     area : Window
     inputs : Inputs
-        A file among them is read with the margin for each tile: tiles keep to its blocks, and are
-        larger for larger margins.
+        What is decoded or computed is read with the margin for each tile: tiles keep to its blocks,
+        and are larger for larger margins.
     declaration : ImageFilter
     squares : bool, optional
         Squares (True) or strips as wide as the area (False). By default strips, whose pages follow
@@ -194,21 +224,36 @@ def tiles_of(
     pixels : int
         Of one tile, about.
     """
-    margin = declaration.margin
-    file = next((s for _, all_ in inputs for s in all_ if isinstance(s, RasterFile)), None)
+    margin, sources = declaration.margin, sources_of(inputs)
+    decoded = next((source for source in sources if not source.in_memory), None)
     large = pixels**0.5 < 8 * margin
     if squares is None:
-        squares = file is not None or declaration.whole_tiles or large
-    if file is not None:
-        pixels = max(pixels, (4 * margin) ** 2)
-        rows, cols = tile_shape(area, file.block_shape, pixels)
+        squares = decoded is not None or declaration.whole_tiles or large
+    if decoded is not None:
+        side = max(source.tile_side(margin) for source in sources)
+        pixels, block = max(pixels, side**2), decoded.block_shape
+        rows, cols = tile_shape(area, block, pixels)
         if not squares:
-            block = file.block_shape[0]
-            rows, cols = max(1, pixels // area.cols // block) * block, area.end_col
-        return split(area, rows, cols)
+            rows, cols = max(1, pixels // area.cols // block[0]) * block[0], area.end_col
+        # tiles as wide as the image have margins above and below alone
+        least = side if cols < area.cols else side // 2
+        return split(area, max(rows, -(-least // block[0]) * block[0]), cols)
     if squares:
         if declaration.whole_tiles:
             pixels = max(pixels, (4 * margin) ** 2)
         side = max(1, int(pixels**0.5))
         return blocks_of(area, (side, side))
     return blocks_of(area, (max(1, pixels // area.cols), area.cols))
+
+
+def tiles_of_copy(area: Window, source: Source, pixels: int = TILE_PIXELS) -> list[Window]:
+    """The tiles in which a source is brought into memory as it is.
+
+    Strips in whole rows of its blocks, whose pages follow each other in memory; squares where their
+    margins are computed.
+    """
+    side = source.tile_side(0)
+    if side > 1:
+        rows, cols = tile_shape(area, source.block_shape, max(pixels, side**2))
+        return split(area, max(rows, side), cols)
+    return split(area, *strip_shape(area, source.block_shape, pixels))

@@ -10,7 +10,6 @@ import numpy as np
 
 from eoscale_engine.errors import InputError
 from eoscale_engine.memory.images import Image
-from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import Window
 
 FIXED = ("width", "height", "count", "dtype")
@@ -45,18 +44,11 @@ def view_of(image: Image, whole: np.ndarray, part: np.ndarray) -> Optional[Image
     if _address(same) != _address(part):
         return None
     numbers = image.bands or tuple(range(1, image.stored.count + 1))
-    return windowed(replace(image, bands=numbers[places]), window)
+    return replace(image, bands=numbers[places]).cropped(window)
 
 
 def _address(array: np.ndarray) -> int:
     return int(array.__array_interface__["data"][0])
-
-
-def windowed(image: Image, window: Window) -> Image:
-    """The image restricted to a window of it."""
-    outer = image.window or Window(0, 0, 0, 0)
-    moved = window._replace(row=window.row + outer.row, col=window.col + outer.col)
-    return replace(image, window=moved)
 
 
 def with_georeference(image: Image, values: Mapping[str, Any]) -> Image:
@@ -76,10 +68,4 @@ def with_georeference(image: Image, values: Mapping[str, Any]) -> Image:
                 "image to change that."
             )
     changed = profile.updated(values)
-    stored: Profile = replace(image.stored, crs=changed.crs)
-    if changed.bands != profile.bands:
-        stored = stored.with_nodata(changed.nodata)
-    if changed.transform is not None:
-        window = image.window or Window(0, 0, 0, 0)
-        stored = replace(stored, transform=changed.transform.shifted(-window.row, -window.col))
-    return replace(image, stored=stored, all_valid=False)
+    return replace(image.described(changed), all_valid=False)

@@ -178,7 +178,7 @@ class ObjectSize(Procedure):
         if self.replacement == "nodata":
             values = [None] * len(objects)
         elif self.replacement == "given value":
-            # as a valid value nodata would be moved aside, to another class
+            # as a valid value it could not be told from nodata
             values = [
                 None
                 if band.nodata == self.value

@@ -14,9 +14,10 @@ from osgeo import gdal
 
 from eoscale_engine.errors import InputError
 from eoscale_engine.profile import CRS, Affine, Profile
-from eoscale_engine.raster_files.gdal_calls import call_gdal, reason
-from eoscale_engine.raster_files.gdal_profile import describe
-from eoscale_engine.raster_files.reading import RasterFile, open_raster_file
+from eoscale_engine.raster_files.gdal_calls import call_gdal, opened, reason
+from eoscale_engine.raster_files.gdal_profile import describe, profile_of
+from eoscale_engine.raster_files.opening import open_raster_file
+from eoscale_engine.raster_files.reading import RasterFile
 from eoscale_engine.raster_files.vrt import vrt_of_bands
 
 RESAMPLINGS = {"nearest": "near", "bilinear": "bilinear", "cubic": "cubic", "average": "average"}
@@ -73,12 +74,28 @@ def aligned(
             own.without_grid(path) if own.control
             else f"{path} cannot be aligned: it has no CRS or geotransform. Assign them first."
         )  # fmt: skip
-    text, errors = call_gdal(_warped_text, file, like, like.crs, like.transform, resampling)
+    warp = _warped_bands if file.mask == "bands" else _warped_text
+    text, errors = call_gdal(warp, file, like, like.crs, like.transform, resampling)
     if text is None or errors:
         raise InputError(f"{path} cannot be aligned: {reason(errors)}.")
     new = Path(vrt_path + ".new")
     new.write_text(text, encoding="utf-8")
     new.replace(vrt_path)  # never there in part
+
+
+def _warped_bands(
+    file: RasterFile, like: Profile, crs: CRS, transform: Affine, resampling: str
+) -> str:
+    """Band by band, each with its own mask: GDAL warps all bands of an image by one."""
+    texts, placed = [], []
+    for place, number in enumerate(file.bands, 1):
+        own = file.profile.selected((place,))
+        one = replace(file, bands=(number,), profile=own, mask="mask")
+        texts.append(_warped_text(one, like, crs, transform, resampling))
+        placed.append(profile_of(opened(texts[-1]), (1,)))
+    bands = tuple(band for profile in placed for band in profile.bands)
+    profile = replace(placed[0], bands=bands)
+    return vrt_of_bands(texts, [1] * len(texts), profile, planes=len(texts))
 
 
 def _warped_text(
@@ -92,7 +109,7 @@ def _warped_text(
         )
         profile = replace(profile, bands=nan)
     source_text = vrt_of_bands(
-        path, file.bands, profile, masked=file.mask == "mask", alpha=file.alpha
+        path, file.bands, profile, planes=int(file.mask == "mask"), alpha=file.alpha
     )
     nodata = [str(band.nodata).lower() for band in profile.bands]
     options = ["NUM_THREADS=1"]
@@ -104,7 +121,7 @@ def _warped_text(
     right, bottom = like.width, like.height
     x, y = zip(*(transform * place for place in ((0, 0), (right, 0), (0, bottom), (right, bottom))))
     warped = gdal.Warp(
-        "", gdal.Open(source_text), format="VRT", dstSRS=crs.wkt,
+        "", opened(source_text), format="VRT", dstSRS=crs.wkt,
         outputBounds=(min(x), min(y), max(x), max(y)), width=like.width, height=like.height,
         resampleAlg=RESAMPLINGS[resampling], errorThreshold=0, overviewLevel="NONE",
         # no srcNodata: GDAL then fills the holes of a band that is valid in another with nodata

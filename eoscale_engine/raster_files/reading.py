@@ -1,40 +1,38 @@
 """Images on disk, through GDAL: what they are, and their pixels.
 
-Writing is in :mod:`eoscale_engine.raster_files.writing`, putting images on one grid in
+Describing them is in :mod:`eoscale_engine.raster_files.opening`, writing in
+:mod:`eoscale_engine.raster_files.writing`, putting them on one grid in
 :mod:`eoscale_engine.raster_files.alignment`.
 """
 
 from __future__ import annotations
 
 import os
-import time
-from collections import OrderedDict
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 from osgeo import gdal
 
 from eoscale_engine.errors import InputError
+from eoscale_engine.images.area import Area, all_valid_in
+from eoscale_engine.images.part import Part
+from eoscale_engine.images.source import Place, Seen, WorkerState
 from eoscale_engine.profile import Profile
-from eoscale_engine.raster_files.completeness import check_kind, check_whole
-from eoscale_engine.raster_files.gdal_calls import call_gdal, reason
-from eoscale_engine.raster_files.gdal_profile import BandStatistics, gdal_type, profile_of
-from eoscale_engine.raster_files.own_memory import check_path, in_own_memory, unseen
-from eoscale_engine.raster_files.remarks import Remarks
-from eoscale_engine.raster_files.signature import Signature, file_signature, file_state
-from eoscale_engine.raster_files.vrt import vrt_face
+from eoscale_engine.raster_files.datasets import Datasets
+from eoscale_engine.raster_files.gdal_calls import reason
+from eoscale_engine.raster_files.gdal_profile import gdal_type
+from eoscale_engine.raster_files.masks import read_planes
+from eoscale_engine.raster_files.own_memory import in_own_memory, unseen
+from eoscale_engine.raster_files.signature import Signature
 from eoscale_engine.tiling import Window
 
-__all__ = [
-    "BandStatistics", "Datasets", "RasterFile", "file_signature", "open_raster_file", "vrt_face",
-]  # fmt: skip
+if TYPE_CHECKING:
+    from eoscale_engine.memory.images import Image
 
 _READS_BLOCKS = int(gdal.VersionInfo()) >= 3050000
 """Whether this GDAL decodes a block into an array that it is given."""
-
-# ---------------------------------------------------------------- reading
 
 
 @dataclass(frozen=True)
@@ -51,15 +49,15 @@ class RasterFile:
     block_shape : (rows, cols)
         The file's own blocks: windows that keep to them are read fastest.
     mask : str
-        What tells of validity beside nodata: ``"none"``, ``"alpha"`` (a band: 0 is transparent) or
-        ``"mask"`` (GDAL mask bands: 0 is invalid).
+        What tells of validity beside nodata: ``"none"``, ``"alpha"`` (a band: 0 is transparent),
+        ``"mask"`` (GDAL's mask of all bands: 0 is invalid) or ``"bands"`` (masks of single bands).
     alpha : int
-        Number of the alpha band, 0 where there is none.
+        Number of the alpha band, 0 where it tells of nothing.
     signature : Signature or None
         Of the file when it was described; None where that cannot be known (see
         :func:`file_signature`).
-    described : int
-        When, in nanoseconds.
+    opened_at : int
+        When it was described, in nanoseconds.
     derived : bool
         Whether its pixels are those of other files (a VRT), whose blocks may be others.
     as_stored : bool
@@ -75,17 +73,72 @@ class RasterFile:
     mask: str = "none"
     alpha: int = 0
     signature: Optional[Signature] = None
-    described: int = 0
+    opened_at: int = 0
     derived: bool = False
     as_stored: bool = False
     remarks: tuple[str, ...] = ()
 
+    label = "Reading"
+    in_memory = False
+
     @property
-    def memory_bytes(self) -> int:
-        """Bytes of all pixels in memory, with a mask where there is one."""
-        return (
-            self.profile.nbytes + (self.mask != "none") * self.profile.height * self.profile.width
-        )
+    def planes(self) -> int:
+        """As the mask says."""
+        return {"none": 0, "bands": len(self.bands)}.get(self.mask, 1)
+
+    @property
+    def by_block(self) -> bool:
+        """Not where its pixels are those of other files."""
+        return not self.derived
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pixels in memory, with its planes."""
+        return self.profile.nbytes + self.planes * self.profile.height * self.profile.width
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Its path."""
+        return (self.path,)
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """None."""
+        return ()
+
+    def tile_side(self, margin: int) -> int:
+        """Four margins: what lies in the margins is decoded again."""
+        return 4 * margin
+
+    def identity(self, bands: Sequence[int]) -> Hashable:
+        """The file and the bands in it."""
+        chosen = tuple(self.bands[number - 1] for number in bands) or self.bands
+        return os.path.realpath(self.path), chosen
+
+    def cropped(self, window: Window) -> Part:
+        """A window of it."""
+        return Part(self, window, self.profile.cropped(*window))
+
+    def described(self, profile: Profile) -> RasterFile:
+        """With other words."""
+        return replace(self, profile=profile)
+
+    def area(self, window: Window, state: WorkerState) -> Area:
+        """What is decoded of a window."""
+        datasets = state.of(Datasets)
+        pixels = self.read(window, datasets=datasets)
+        planes = self.read_planes(window, datasets=datasets)
+        return Area(pixels, planes, slice(None), window, self.profile)
+
+    def fill(self, window: Window, places: list[Place], state: WorkerState) -> list[Seen]:
+        """Decode straight into a place."""
+        datasets, (place,) = state.of(Datasets), places
+        self.read(window, place.pixels, datasets=datasets)
+        planes = self.read_planes(window, datasets=datasets)
+        if planes is not None and place.planes is not None:
+            # GDAL's own value of a valid pixel
+            np.multiply(planes, 255, out=place.planes, dtype=np.uint8)
+        return [Seen(all_valid_in(*place[:2], place.profile.bands))]
 
     def read(
         self,
@@ -123,19 +176,18 @@ class RasterFile:
             and window.col % cols == 0 and window.end_col <= self.profile.width
         )  # fmt: skip
 
-    def read_mask(
+    def read_planes(
         self, window: Window, datasets: Optional[Datasets] = None
     ) -> Optional[np.ndarray]:
-        """Where alpha or masks say that pixels are valid, boolean ``(rows, cols)``.
+        """Where alpha or masks say that pixels are valid, boolean ``(1 or bands, rows, cols)``.
 
-        None where the image has neither. Where each band has its own mask, a pixel is valid that is
-        valid in all chosen bands. Nodata values have no part in this.
+        None where the image has neither. Nodata values have no part in this.
         """
         if self.mask == "none":
             return None
         datasets = datasets or Datasets()
         dataset = datasets.get(self)
-        answer = datasets.call(self, _read_masks, dataset, self, _place(window))
+        answer = datasets.call(self, read_planes, dataset, self, _place(window))
         return np.asarray(self._checked(answer, window, datasets))
 
     def _checked(
@@ -160,24 +212,6 @@ def _place(window: Window) -> tuple[int, int, int, int]:
     return window.col, window.row, window.cols, window.rows
 
 
-def _read_masks(
-    dataset: gdal.Dataset, file: RasterFile, place: tuple[int, int, int, int]
-) -> Optional[np.ndarray]:
-    """Where alpha band or masks are not 0; None where one cannot be decoded."""
-    if file.mask == "alpha":
-        masks = [dataset.GetRasterBand(file.alpha)]
-    else:
-        bands = map(dataset.GetRasterBand, _mask_bands(dataset, file.bands))
-        masks = [band.GetMaskBand() for band in bands]
-    valid: Optional[np.ndarray] = None
-    for mask in masks:
-        decoded = mask.ReadAsArray(*place)
-        if decoded is None:
-            return None
-        valid = decoded != 0 if valid is None else valid & (decoded != 0)
-    return valid
-
-
 def _read_blocks(
     dataset: gdal.Dataset, bands: Sequence[int], place: tuple[int, int], out: np.ndarray
 ) -> Optional[np.ndarray]:
@@ -188,7 +222,7 @@ def _read_blocks(
     return out
 
 
-def _as_stored(dataset: gdal.Dataset, bands: Sequence[int], dtype: str) -> bool:
+def as_stored(dataset: gdal.Dataset, bands: Sequence[int], dtype: str) -> bool:
     """Whether GDAL decodes blocks of these bands to arrays of a dtype without a change."""
     apart = dataset.GetMetadataItem("INTERLEAVE", "IMAGE_STRUCTURE") == "BAND"
     return (
@@ -196,174 +230,3 @@ def _as_stored(dataset: gdal.Dataset, bands: Sequence[int], dtype: str) -> bool:
         and (apart or dataset.RasterCount == 1)
         and all(dataset.GetRasterBand(n).DataType == gdal_type(dtype) for n in bands)
     )
-
-
-class Datasets:
-    """The datasets that one thread has open, each opened once and used again.
-
-    An image that was described anew after its file changed is opened anew. Not for two threads.
-
-    Attributes
-    ----------
-    remarks : Remarks
-        What GDAL warned of while it read.
-    """
-
-    def __init__(self, limit: int = 32) -> None:
-        self.remarks = Remarks()
-        self._limit = limit
-        self._open: OrderedDict[Any, gdal.Dataset] = OrderedDict()
-
-    def get(self, file: RasterFile) -> gdal.Dataset:
-        """The image's dataset; InputError where its file is gone or no more what was described."""
-        key = self._key(file)
-        if key not in self._open:
-            dataset = _opened(file.path, file.path)
-            if file.signature and file_state(file.path) != file.signature[0]:
-                raise InputError(f"{file.path} changed while it was in use. Run again.")
-            self._open[key] = dataset
-            if len(self._open) > self._limit:
-                self._open.popitem(last=False)
-        self._open.move_to_end(key)
-        return self._open[key]
-
-    def call(
-        self, file: RasterFile, function: Callable[..., Any], *arguments: Any, **keywords: Any
-    ) -> tuple[Optional[Any], list[str]]:
-        """Call GDAL, as :func:`call_gdal`, for pixels of an image; keep what it warns of."""
-        warned: list[str] = []
-        answer = call_gdal(function, *arguments, warned=warned, **keywords)
-        if warned:
-            self.remarks.add(file.path, warned)
-        return answer
-
-    def close(self, file: RasterFile) -> None:
-        """Close an image's dataset, and drop what GDAL keeps of its pixels."""
-        self._open.pop(self._key(file), None)
-
-    @staticmethod
-    def _key(file: RasterFile) -> Any:
-        return file.path, file.signature or file.described
-
-    def clear(self) -> None:
-        """Close all datasets."""
-        self._open.clear()
-
-
-# ---------------------------------------------------------------- describing
-
-
-def open_raster_file(
-    path: str,
-    bands: Optional[Sequence[int]] = None,
-    *,
-    label: str = "",
-    keep_alpha: bool = False,
-    named: Collection[int] = (),
-) -> RasterFile:
-    """Check and describe an image that GDAL reads.
-
-    Parameters
-    ----------
-    path : str
-        A file, or any name that GDAL opens.
-    bands : sequence of int, optional
-        Numbers from 1; all but alpha where None (an image of alpha alone keeps it).
-    keep_alpha : bool
-        Whether an alpha band is one like any other, and says nothing of validity.
-    named : collection of int
-        Bands that parameters name: an alpha band that is chosen or named is one like any other.
-    label : str
-        What the user calls the image, for messages.
-
-    Raises
-    ------
-    InputError
-        Naming the label, the path, what is wrong and what to do.
-    """
-    name = f"{label} ({path})" if label else path
-    check_kind(name, check_path(path))
-    remarks: list[str] = []
-    dataset = _opened(path, name, remarks)
-    _check_bands(dataset, name)
-    signature = file_signature(path)
-    files = [state[0] for state in signature or ()] or (dataset.GetFileList() or [])[:1]
-    check_whole(name, dataset, files)
-    alpha = _alpha_band(dataset)
-    if keep_alpha or alpha in (*(bands or ()), *named):
-        alpha = 0
-    everything = range(1, dataset.RasterCount + 1)
-    chosen = tuple(bands or [n for n in everything if n != alpha] or everything)
-    for number in chosen:
-        if number not in everything:
-            raise InputError(
-                f"{name} has no band {number}: it has {dataset.RasterCount}. Choose another band."
-            )
-    try:
-        profile, errors = call_gdal(profile_of, dataset, chosen, warned=remarks)
-    except InputError as problem:
-        raise InputError(f"{name}: {problem}. Convert the image to another data type.") from None
-    if profile is None:
-        raise InputError(f"{name} cannot be described: {reason(errors)}.")
-    masked, problems = call_gdal(_mask_bands, dataset, chosen)
-    if masked is None or problems:
-        raise InputError(f"{name}: its mask cannot be read: {reason(problems)}. Copy it again.")
-    mask = "mask" if masked else "none"
-    if alpha and chosen != (alpha,):
-        mask = "alpha"
-    cols, rows = dataset.GetRasterBand(chosen[0]).GetBlockSize()
-    return RasterFile(
-        path, chosen, profile, (rows, cols), mask, alpha if mask == "alpha" else 0,
-        signature, time.time_ns(), dataset.GetDriver().ShortName == "VRT",
-        _as_stored(dataset, chosen, profile.dtype), tuple(dict.fromkeys(remarks + errors)),
-    )  # fmt: skip
-
-
-def _opened(path: str, name: str, remarks: Optional[list[str]] = None) -> gdal.Dataset:
-    dataset, errors = call_gdal(
-        gdal.OpenEx, path, gdal.OF_RASTER | gdal.OF_VERBOSE_ERROR, warned=remarks
-    )
-    if dataset is None and not os.path.exists(path):
-        if os.path.islink(path):
-            raise InputError(
-                f"{name} is a link to an image that is no longer in memory. Make it again."
-            )
-        if in_own_memory(path):
-            raise unseen(name)
-        raise InputError(f"{name} cannot be opened: {reason(errors)}. Check the path.")
-    if dataset is None:
-        raise InputError(f"{name} is not an image that GDAL can read: {reason(errors)}.")
-    if remarks is not None:
-        remarks += errors
-    return dataset
-
-
-def _check_bands(dataset: gdal.Dataset, name: str) -> None:
-    subdatasets = [subdataset for subdataset, _ in dataset.GetSubDatasets()]
-    if dataset.RasterCount == 0 and subdatasets:
-        raise InputError(
-            f"{name} holds {len(subdatasets)} images. Choose one of: {', '.join(subdatasets)}."
-        )
-    if dataset.RasterCount == 0:
-        raise InputError(f"{name} has no bands. Choose an image that has pixels.")
-
-
-def _alpha_band(dataset: gdal.Dataset) -> int:
-    for number in range(1, dataset.RasterCount + 1):
-        if dataset.GetRasterBand(number).GetColorInterpretation() == gdal.GCI_AlphaBand:
-            return number
-    return 0
-
-
-def _mask_bands(dataset: gdal.Dataset, bands: Sequence[int]) -> list[int]:
-    """Bands whose masks say more than their nodata values do; one for a mask of the dataset."""
-    masked = []
-    for number in bands:
-        flags = dataset.GetRasterBand(number).GetMaskFlags()
-        # Both flags: the metadata item NODATA_VALUES, a colour that is transparent as a whole.
-        by_color = flags & gdal.GMF_NODATA and flags & gdal.GMF_PER_DATASET
-        if by_color or not flags & (gdal.GMF_ALL_VALID | gdal.GMF_NODATA | gdal.GMF_ALPHA):
-            masked.append(number)
-            if flags & gdal.GMF_PER_DATASET:
-                break
-    return masked

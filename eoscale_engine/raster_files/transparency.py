@@ -6,7 +6,9 @@ from itertools import product
 
 import numpy as np
 
-from eoscale_engine.raster_files.reading import Datasets, RasterFile, open_raster_file
+from eoscale_engine.raster_files.datasets import Datasets
+from eoscale_engine.raster_files.opening import open_raster_file
+from eoscale_engine.raster_files.reading import RasterFile
 from eoscale_engine.tiling import Window
 
 SIDE = 128

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from itertools import zip_longest
-from typing import Optional
+from itertools import cycle, zip_longest
+from typing import Optional, Union
 
 # Only written with here, never parsed.
 from xml.etree import ElementTree  # nosec B405
@@ -27,33 +27,35 @@ Statistics = Optional[Sequence[BandStatistics]]
 
 
 def vrt_face(
-    profile: Profile, raw_name: str, statistics: Statistics = None, *, masked: bool = False
+    profile: Profile, raw_name: str, statistics: Statistics = None, *, planes: int = 0
 ) -> str:
     """The text of a VRT over band-sequential raw pixels in a file beside it.
 
-    The raw file holds NumPy's C order ``(bands, rows, cols)`` in the machine's byte order; with
-    ``masked``, a plane of bytes ``(rows, cols)`` behind it, 0 where no band is valid. The
-    statistics keep a reader that wants them from rewriting the VRT.
+    The raw file holds NumPy's C order ``(bands, rows, cols)`` in the machine's byte order; behind
+    it planes of bytes ``(rows, cols)``, one for all bands or one for each: 0 where pixels are
+    invalid. The statistics keep a reader that wants them from rewriting the VRT.
     """
     root, bands = _described(profile, statistics, "VRTRawRasterBand")
     for index, band in enumerate(bands):
         _add_raw(band, profile, raw_name, index, profile.dtype)
-    if masked:
-        mask = _add_band(_add(root, "MaskBand"), "uint8", "VRTRawRasterBand")
-        _add_raw(mask, profile, raw_name, profile.count, "uint8")
+    for plane, owner in enumerate(_owners(planes, root, bands)):
+        mask = _add_band(_add(owner, "MaskBand"), "uint8", "VRTRawRasterBand")
+        _add_raw(mask, profile, raw_name, plane, "uint8", first=profile.nbytes)
     return ElementTree.tostring(root, encoding="unicode")
 
 
 def vrt_of_bands(
-    path: str,
+    path: Union[str, Sequence[str]],
     bands: Sequence[int],
     profile: Profile,
     *,
-    masked: bool = False,
+    planes: int = 0,
     alpha: int = 0,
     nodata_in_file: Sequence[Optional[Number]] = (),
 ) -> str:
-    """The text of a VRT that is these bands of an image, with its mask or its alpha band behind.
+    """The text of a VRT that is these bands of an image, with its masks or its alpha band behind.
+
+    ``path`` may name an image, or be the text of a VRT, for each band.
 
     Where the bands' nodata values in the file are given, they are turned into those of the profile.
 
@@ -66,16 +68,26 @@ def vrt_of_bands(
         elements.append(_add_band(root, profile.dtype, "VRTSourcedRasterBand", str(len(bands) + 1)))
         _add(elements[-1], "ColorInterp", "Alpha")
         numbers.append(str(alpha))
-    if masked:
-        elements.append(_add_band(_add(root, "MaskBand"), "uint8", "VRTSourcedRasterBand"))
-        numbers.append(f"mask,{bands[0]}")
-    for element, number, nodata in zip_longest(elements, numbers, nodata_in_file):
+    for masked, owner in zip(bands, _owners(planes, root, list(elements))):
+        elements.append(_add_band(_add(owner, "MaskBand"), "uint8", "VRTSourcedRasterBand"))
+        numbers.append(f"mask,{masked}")
+    files = cycle([path] if isinstance(path, str) else path)
+    for file, (element, number, nodata) in zip(
+        files, zip_longest(elements, numbers, nodata_in_file)
+    ):
         source = _add(element, "SimpleSource" if nodata is None else "ComplexSource")
-        _add(source, "SourceFilename", path, relativeToVRT="0")
+        _add(source, "SourceFilename", file, relativeToVRT="0")
         _add(source, "SourceBand", number)
         if nodata is not None:
             _add(source, "NODATA", repr(real_nodata(nodata)))
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _owners(
+    planes: int, image: ElementTree.Element, bands: Sequence[ElementTree.Element]
+) -> Sequence[ElementTree.Element]:
+    """What each plane is the mask of: of the image, or of a band."""
+    return bands if planes > 1 else [image][:planes]
 
 
 def _described(
@@ -121,11 +133,12 @@ def _add_band(
 
 
 def _add_raw(
-    element: ElementTree.Element, profile: Profile, raw_name: str, index: int, dtype: str
-) -> None:
+    element: ElementTree.Element, profile: Profile, raw_name: str, index: int, dtype: str,
+    first: int = 0,
+) -> None:  # fmt: skip
     item = np.dtype(dtype).itemsize
     _add(element, "SourceFilename", raw_name, relativeToVRT="1")
-    _add(element, "ImageOffset", str(index * (profile.nbytes // profile.count)))
+    _add(element, "ImageOffset", str(first + index * profile.width * profile.height * item))
     _add(element, "PixelOffset", str(item))
     _add(element, "LineOffset", str(profile.width * item))
     _add(element, "ByteOrder", "LSB" if sys.byteorder == "little" else "MSB")

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Callable, Optional
 
-import numpy as np
 from osgeo import gdal
 
 from eoscale_engine.errors import Cancelled, OutputError
@@ -17,11 +16,13 @@ from eoscale_engine.own_folders import make_folder, remove_stale_folders
 from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.gdal_calls import ONE_THREAD, call_gdal, opened, reason
 from eoscale_engine.raster_files.gdal_profile import BandStatistics
+from eoscale_engine.raster_files.opening import open_raster_file
 from eoscale_engine.raster_files.options import FORMATS, WriteOptions, overview_resampling
 from eoscale_engine.raster_files.own_memory import in_own_memory
-from eoscale_engine.raster_files.reading import RasterFile, open_raster_file
+from eoscale_engine.raster_files.reading import RasterFile
 from eoscale_engine.raster_files.side_file import inside_tiff, keep_beside
 from eoscale_engine.raster_files.signature import source_files
+from eoscale_engine.raster_files.tiff_validity import as_in_tiff, write_band_masks
 from eoscale_engine.raster_files.verification import (
     blocks_to_compare,
     check_codec,
@@ -125,8 +126,8 @@ def write_raster(
 
     Notes
     -----
-    A TIFF holds one nodata value for all bands. Floats whose bands have different ones are written
-    with NaN in their place; other types are refused.
+    A TIFF holds one nodata value for all bands, and one mask. Bands with different ones are written
+    as :mod:`eoscale_engine.raster_files.tiff_validity` says.
     """
     if format not in FORMATS:
         raise OutputError(f"Unknown format '{format}'. Use one of: {', '.join(FORMATS)}.")
@@ -150,7 +151,15 @@ def write_raster(
         watch.raise_if_stopped()
         if not done or errors:
             raise OutputError(reason(errors))
-        lost, errors = call_gdal(keep_beside, made, done)
+        profile, masks = done
+        if masks is not None:
+            whole, errors = call_gdal(
+                write_band_masks, made, masks,
+                config={**ONE_THREAD, "GDAL_TIFF_INTERNAL_MASK": "NO"},
+            )  # fmt: skip
+            if not whole or errors:
+                raise OutputError(reason(errors))
+        lost, errors = call_gdal(keep_beside, made, profile)
         if lost is None:
             raise OutputError(reason(errors))
         _put(made, target)
@@ -171,17 +180,23 @@ def _write(
     statistics: Optional[Sequence[BandStatistics]],
     threads: int,
     watch: _Watch,
-) -> Optional[Profile]:
-    """Write the file; returns the profile that it should have, None where GDAL fails."""
+) -> Optional[tuple[Profile, Optional[gdal.Dataset]]]:
+    """Write the file; returns what is still to be written: the profile, and masks of bands.
+
+    None where GDAL fails.
+    """
     original = opened(source.path)
     every, profile = source.bands, source.profile
     # An image in memory between the two: the source takes no change, not even of statistics.
+    path = os.path.abspath(source.path) if os.path.exists(source.path) else source.path
+    stored, planes = as_in_tiff(profile, source.planes, statistics)
+    turned = stored.bands[0].nodata is not None and stored.bands != profile.bands
     text = vrt_of_bands(
-        os.path.abspath(source.path) if os.path.exists(source.path) else source.path,
-        every, inside_tiff(_with_one_nodata(profile)), masked=source.mask == "mask",
-        nodata_in_file=() if _has_one_nodata(profile) else [band.nodata for band in profile.bands],
+        path, every, inside_tiff(stored), planes=planes if planes == 1 else 0,
+        nodata_in_file=[band.nodata for band in profile.bands] if turned else (),
     )  # fmt: skip
     between = opened(text)
+    masks = opened(vrt_of_bands(path, every, stored, planes=planes)) if planes > 1 else None
     for number in every:
         band = between.GetRasterBand(number)
         for key, value in _statistics(original, number, statistics).items():
@@ -191,30 +206,15 @@ def _write(
     )
     if made is None:
         return None
-    masked = source.mask == "mask"
+    masked = planes == 1
     blocks = blocks_to_compare(made, options.compress, masked=masked)
     del made  # closes it
     check_written(target, between, blocks, masked=masked)
     if options.overviews and format == "GTiff":
         watch.next_stage()
-        return profile if _add_overviews(target, profile, watch) else None
-    return profile
-
-
-def _has_one_nodata(profile: Profile) -> bool:
-    return len({repr(band.nodata) for band in profile.bands}) == 1
-
-
-def _with_one_nodata(profile: Profile) -> Profile:
-    """The profile as a TIFF can hold it: with one nodata value for all bands."""
-    if _has_one_nodata(profile):
-        return profile
-    if np.dtype(profile.dtype).kind == "f":
-        return profile.with_nodata(float("nan"))
-    raise OutputError(
-        "a TIFF holds one nodata value for all bands, and the bands have different ones. Give them "
-        "the same value, or convert the image to floats"
-    )
+        if not _add_overviews(target, profile, watch):
+            return None
+    return profile, masks
 
 
 def _statistics(

@@ -248,7 +248,7 @@ class EngineClient:
     ) -> dict[str, Any]:
         # imported only here: with an engine process, its modules are not needed in this one
         from eoscale_engine.context import Observer, Resources
-        from eoscale_engine.memory.images import Memory
+        from eoscale_engine.memory.allocation import Memory
         from eoscale_engine.memory.store import ImageStore
         from eoscale_engine.service.jobs import run_job
         from eoscale_engine.workers.inline import InlineWorkers

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eoscale_engine.declaration import Declaration, ImageFilter, Procedure
+from eoscale_engine.images.source import Source
+from eoscale_engine.pipeline.planning import Stored, stored_bytes, to_be_stored
 from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import TILE_PIXELS, Window, block_shape
 
@@ -47,23 +49,26 @@ class Estimate:
 
 def estimated(
     declaration: Declaration,
-    inputs: Sequence[Profile],
+    sources: Sequence[Source],
     *,
     part: float = 1.0,
     workers: int = 1,
     tile_pixels: int = 0,
 ) -> Estimate:
     """The estimate of a run over ``part`` (0 to 1) of the inputs' pixels."""
-    outputs: Sequence[Profile] = ()
+    inputs = [source.profile for source in sources]
+    outputs: Sequence[Stored] = ()
     if isinstance(declaration, ImageFilter):
-        outputs = declaration.output_profiles(inputs)
+        outputs = to_be_stored(declaration, sources)
     elif isinstance(declaration, Procedure):
-        outputs = declaration.images_made(inputs)
+        masked = any(source.planes for source in sources)
+        outputs = [(p, p.count if masked else 0) for p in declaration.images_made(inputs)]
     return Estimate(
-        sum(profile.nbytes for profile in inputs),
-        int(part * sum(profile.nbytes for profile in outputs)),
+        sum(source.nbytes for source in sources),
+        int(part * sum(map(stored_bytes, outputs))),
         workers,
-        WORKER_BYTES + _task_bytes(declaration, inputs, outputs, tile_pixels or TILE_PIXELS),
+        WORKER_BYTES
+        + _task_bytes(declaration, inputs, [p for p, _ in outputs], tile_pixels or TILE_PIXELS),
     )
 
 

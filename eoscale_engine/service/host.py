@@ -17,8 +17,9 @@ from typing import IO, Any
 
 from eoscale_engine.context import Observer, Resources
 from eoscale_engine.errors import EngineError, described
+from eoscale_engine.memory.allocation import Memory
 from eoscale_engine.memory.folder import ImageFolder
-from eoscale_engine.memory.images import Image, Memory
+from eoscale_engine.memory.images import Image
 from eoscale_engine.memory.store import ImageStore
 from eoscale_engine.service.jobs import run_job
 from eoscale_engine.service.protocol import Sender, columns_taken_out, messages

@@ -9,9 +9,8 @@ from typing import Any, Callable, Optional
 
 from eoscale_engine.catalogue import declaration_named
 from eoscale_engine.context import EOContextManager, Observer, Resources
-from eoscale_engine.declaration import Declaration, Procedure, Reduction, Result
+from eoscale_engine.declaration import Declaration, Procedure, Reduction
 from eoscale_engine.errors import InputError, OutputError
-from eoscale_engine.filters.pixel.copy import Copy
 from eoscale_engine.grids import window_of_extent
 from eoscale_engine.memory.images import Image
 from eoscale_engine.profile import CRS
@@ -68,11 +67,8 @@ def run_job(
         extent = _extent(context, keys, job.get("extent"))
         context.check(declaration, roles)
         _load(context, resources, declaration, keys, extent, tile_pixels, observer.log)
-        if isinstance(declaration, Copy) and extent is None:
-            made = Result(tuple(keys))
-        else:
-            paths = [_raw_path(wanted.get(output.name, {})) for output in declaration.outputs]
-            made = context.run(declaration, roles, extent=extent, paths=paths)
+        paths = [_raw_path(wanted.get(output.name, {})) for output in declaration.outputs]
+        made = context.run(declaration, roles, extent=extent, paths=paths)
         outcome = Outcome({"images": {}, "summary": jsonable(made.summary)})
         try:
             for output, key in zip(declaration.outputs, made.images):
@@ -112,8 +108,8 @@ def _describe(
                 roles[role].append(context.open_polygons(**source))
                 continue
             path, bands = source["path"], source.get("bands") or None
-            # a copy of a whole image has its transparency too; a rendered one's says what is there
-            whole = isinstance(declaration, Copy) and bands is None
+            # a rendered image's transparency says what is there
+            whole = declaration.keeps_alpha and bands is None
             label = source.get("label") or path
             key = context.describe(
                 path, bands, label=label, keep_alpha=whole and not source.get("rendered"),
@@ -181,7 +177,7 @@ def _load(
     once &= extent is None or isinstance(declaration, Reduction)
     workers = resources.executor.workers
     estimate = estimated(
-        declaration, profiles, part=part, workers=workers, tile_pixels=tile_pixels
+        declaration, context.sources(keys), part=part, workers=workers, tile_pixels=tile_pixels
     )  # fmt: skip
     inputs = 0 if not whole or once else sum(map(context.memory_bytes, keys))
     if extent is not None and not whole and isinstance(declaration, Procedure):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from eoscale_engine.raster_files.datasets import Datasets
 from eoscale_engine.raster_files.remarks import Remark
 
 if TYPE_CHECKING:
-    from eoscale_engine.tile_work.jobs import Job, WorkerState
+    from eoscale_engine.images.source import WorkerState
+    from eoscale_engine.tile_work.jobs import Job
     from eoscale_engine.tiling import Window
 
 
@@ -26,5 +28,5 @@ def run_task(job: Job, window: Window, state: WorkerState) -> Any:
     try:
         result = job.run(window, state)
     finally:  # those of a task that failed are not the next one's
-        remarks = state.datasets.remarks.take()
+        remarks = state.of(Datasets).remarks.take()
     return Remarked(result, remarks) if remarks else result

@@ -48,6 +48,8 @@ class Executor(Protocol):
     """Runs tasks side by side."""
 
     workers: int
+    apart: bool
+    """Whether they are other processes, to which a job must travel."""
 
     def run(
         self, job: Job, tasks: Sequence[Window], done: Done, cancelled: Callable[[], bool]

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Callable
 
 from eoscale_engine.errors import Cancelled
+from eoscale_engine.images.source import WorkerState
 from eoscale_engine.memory.free_memory import reserve_blas_memory
-from eoscale_engine.tile_work.block_reading import WorkerState
+from eoscale_engine.memory.images import Mappings
+from eoscale_engine.raster_files.datasets import Datasets
 from eoscale_engine.tile_work.jobs import Job, failure
 from eoscale_engine.tile_work.tasks import run_task
 from eoscale_engine.tiling import Window
@@ -18,6 +20,7 @@ class InlineWorkers:
     """The executor for functions that cannot travel and for places where no process can start."""
 
     workers = 1
+    apart = False
 
     def __init__(self) -> None:
         self._state = WorkerState()
@@ -38,12 +41,12 @@ class InlineWorkers:
                 done(number, result)
         finally:
             # QGIS ends GDAL before Python: a file that is still open then takes it down
-            self._state.datasets.clear()
+            self._state.of(Datasets).clear()
 
     def forget(self, raw_files: Sequence[str]) -> None:
         """Drop the mappings of released images."""
         for raw in raw_files:
-            self._state.mappings.forget(raw)
+            self._state.of(Mappings).forget(raw)
 
     def close(self) -> None:
         """Nothing runs between jobs."""

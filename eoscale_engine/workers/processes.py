@@ -43,6 +43,8 @@ one more worker that a waiting job gets."""
 class ProcessWorkers:
     """The executor on this machine's cores. Several threads may run jobs at the same time."""
 
+    apart = True
+
     def __init__(self, workers: int = 0, idle_seconds: float = IDLE_SECONDS) -> None:
         if workers < 0:
             raise InputError(f"There cannot be {workers} workers. Give 0 for one a processor.")

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Callable, Optional, Union
 
 from eoscale_engine.errors import Cancelled, EngineError
-from eoscale_engine.tile_work.jobs import Job, tile_text, work_name
+from eoscale_engine.tile_work.jobs import Job, tile_text
 from eoscale_engine.tiling import Window
 
 NEVER = float("inf")
@@ -102,7 +102,7 @@ _LIKELY = {
 }
 
 
-def death(work: Any, window: Window, code: Optional[int]) -> str:
+def death(work: Job, window: Window, code: Optional[int]) -> str:
     """Why a job failed whose task ended its process twice."""
     cause = f"exit code {code}"
     if code is not None and code < 0:
@@ -110,6 +110,6 @@ def death(work: Any, window: Window, code: Optional[int]) -> str:
         name = known.get(-code, f"signal {-code}")
         cause = f"killed by {name}" + _LIKELY.get(name, "")
     return (
-        f"{work_name(work)} ended its process on {tile_text(window)}, twice ({cause}). "
+        f"{work.label} ended its process on {tile_text(window)}, twice ({cause}). "
         "The function, or a library that it calls, crashed there."
     )

@@ -15,9 +15,10 @@ from typing import Any
 
 from eoscale_engine import errors
 from eoscale_engine.errors import EngineError, TileError
+from eoscale_engine.images.source import WorkerState
 from eoscale_engine.memory.free_memory import reserve_blas_memory
-from eoscale_engine.tile_work.block_reading import WorkerState
-from eoscale_engine.tile_work.jobs import failure, tile_text, work_name
+from eoscale_engine.memory.images import Mappings
+from eoscale_engine.tile_work.jobs import failure, tile_text
 from eoscale_engine.tile_work.tasks import run_task
 from eoscale_engine.tiling import Window
 
@@ -41,7 +42,7 @@ def serve(connection: Connection, directory: str = "") -> None:
                 return
             if kind == "forget":
                 for raw in rest[0]:
-                    state.mappings.forget(raw)
+                    state.of(Mappings).forget(raw)
             elif kind == "job":
                 payload, job = rest[0], None
             else:
@@ -80,7 +81,7 @@ def understood(answer: bytes, work: Any, window: Window) -> Any:
         return ForkingPickler.loads(answer[1:])
     except Exception as error:  # noqa: BLE001 - unpickling can raise anything
         raise TileError(
-            f"{work_name(work)} returned, on {tile_text(window)}, something that only its own "
+            f"{work.label} returned, on {tile_text(window)}, something that only its own "
             f"process knows ({type(error).__name__}: {error}). Return numbers, text or arrays."
         ) from None
 

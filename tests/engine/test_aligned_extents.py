@@ -14,8 +14,8 @@ from eoscale_engine.errors import InputError, InputWarning
 from eoscale_engine.filters.pixel.composite import TemporalComposite
 from eoscale_engine.filters.pixel.stack import Stack
 from eoscale_engine.grids import window_of_extent
+from eoscale_engine.memory.allocation import Memory
 from eoscale_engine.memory.folder import make_folders
-from eoscale_engine.memory.images import Memory
 from eoscale_engine.memory.store import ImageStore
 from eoscale_engine.pipeline.runs import Resources
 from eoscale_engine.service.jobs import run_job

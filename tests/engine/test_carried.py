@@ -22,7 +22,6 @@ from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
 from eoscale_engine.filters.neighbourhood.gaussian import Gaussian
 from eoscale_engine.filters.pixel.band_math import BandMath
 from eoscale_engine.filters.pixel.composite import TemporalComposite
-from eoscale_engine.filters.pixel.copy import Copy
 from eoscale_engine.filters.pixel.difference import Difference
 from eoscale_engine.filters.pixel.stack import Stack
 from eoscale_engine.procedures.object_size import ObjectSize
@@ -179,7 +178,7 @@ def only(made: Result) -> str:
 
 STEPS: dict[str, Callable[[EOContextManager, str], str]] = {
     "load": lambda c, path: c.open_raster(path),
-    "copy": lambda c, path: c.filter(Copy(), c.describe(path))[0],
+    "copy": lambda c, path: c.crop(c.describe(path), Window(0, 0, 2**20, 2**20)),
     "stack": lambda c, path: c.filter(Stack(), [c.open_raster(path)])[0],
     "sieve": lambda c, path: only(c.run(Sieve(minimum=2), c.open_raster(path))),
     "object size": lambda c, path: only(c.run(ObjectSize(), c.open_raster(path))),

@@ -29,7 +29,7 @@ DEGREES = CRS(
 @pytest.fixture
 def small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many cells in a small image; of workers in this process."""
-    for module in ("pipeline.image_work", "tile_work.jobs"):
+    for module in ("pipeline.fold", "tile_work.jobs"):
         monkeypatch.setattr(f"eoscale_engine.{module}.CELL", 16)
 
 

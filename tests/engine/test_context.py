@@ -36,8 +36,10 @@ from eoscale_engine.errors import (
 )
 from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
 from eoscale_engine.filters.neighbourhood.gaussian import Gaussian
-from eoscale_engine.filters.pixel.copy import Copy
+from eoscale_engine.filters.pixel.mask import ValidityMask
+from eoscale_engine.filters.pixel.stack import Stack
 from eoscale_engine.memory.folder import shared_memory_root
+from eoscale_engine.procedures.copy import Copy
 from eoscale_engine.procedures.statistics import RasterStatistics
 from eoscale_engine.profile import CRS, Affine, Band, Profile
 from eoscale_engine.reductions.python_reduction import PythonReduction
@@ -196,7 +198,7 @@ def test_views_share_memory(context: EOContextManager, index: Any) -> None:
     shown = context.get_array(view)
     np.testing.assert_array_equal(shown, subset if subset.ndim == 3 else subset[np.newaxis])
     assert context.profile(view).transform.to_gdal() == (7, 2, 0, 9, 0, -2)
-    [made] = context.filter(Copy(), view)
+    made = context.crop(view, Window(0, 0, 2**20, 2**20))
     np.testing.assert_array_equal(context.get_array(made), shown)
     if (len(shown), index) != (2, np.s_[::2, 1:2, 3:4]):
         assert np.shares_memory(shown, context.get_array(key))
@@ -223,7 +225,7 @@ def test_other_arrays_are_copied(context: EOContextManager, index: Any) -> None:
 
 
 def test_what_is_written_into_an_array_counts(context: EOContextManager) -> None:
-    [made] = context.filter(Copy(), filled(context, nodata=-1))
+    [made] = context.filter(Stack(), filled(context, nodata=-1))
     context.publish(made)
     context.get_array(made)[:, :3] = -1
     assert numbers_of(context, made)["INVALID"] == 21
@@ -257,13 +259,13 @@ def test_keys(context: EOContextManager) -> None:
 def test_images_by_role(context: EOContextManager) -> None:
     key = filled(context)
     for images in (key, [key], {"INPUT": key}, {"INPUT": [key]}):
-        context.check(Copy(), images)
+        context.check(ValidityMask(), images)
     for images, message in (
         ((), "needs an image"), ([key, key], "takes no image"), ({"MASK": key}, "takes no image"),
         ({"INPUT": [key, key]}, "takes one image"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=message):
-            context.check(Copy(), images)
+            context.check(ValidityMask(), images)
 
 
 def test_grids_must_agree(context: EOContextManager) -> None:
@@ -311,8 +313,8 @@ class Two(Procedure):
         self.fail = fail
 
     def run(self, images: Any, engine: Any) -> Any:
-        [one] = engine.filter(Copy(), images["INPUT"])
-        [two] = engine.filter(Copy(), one)
+        [one] = engine.filter(Stack(), images["INPUT"])
+        [two] = engine.filter(Stack(), one)
         if self.fail:
             raise InputError("no")
         return Result((two, None))
@@ -363,7 +365,7 @@ def test_a_procedure_returns_a_result(
 
 def test_an_extent_must_meet_the_image(context: EOContextManager) -> None:
     with pytest.raises(InputError, match="does not meet"):
-        context.filter(Copy(), filled(context), extent=Window(50, 0, 3, 3))
+        context.filter(Stack(), filled(context), extent=Window(50, 0, 3, 3))
 
 
 # ---------------------------------------------------------------- the end
@@ -412,7 +414,7 @@ def test_cancelling_leaves_nothing_behind() -> None:
         key = filled(context)
         said.append(1)
         with pytest.raises(Cancelled):
-            context.filter(Copy(), key)
+            context.filter(Stack(), key)
         assert list(context._entries) == [key]
 
 
@@ -485,7 +487,7 @@ def test_a_copy_of_a_masked_image_keeps_pixels_and_mask(tmp_path: Path) -> None:
     del band, made
     with EOContextManager(inline=True) as context:
         key = context.open_raster(path)
-        [part] = context.filter(Copy(), key, extent=Window(2, 3, 20, 30))
+        part = context.crop(key, Window(2, 3, 20, 30))
         assert (context.get_array(part) == 255).all()
         assert context.profile(part).nodata is None
         face = gdal.Open(context.publish(part))

@@ -24,7 +24,8 @@ from eoscale_engine.procedures.component_bases import basis_in_file
 from eoscale_engine.procedures.inverse_components import InversePrincipalComponents
 from eoscale_engine.profile import CRS, Affine, profile_from
 from eoscale_engine.raster_files.completeness import _stated_size
-from eoscale_engine.raster_files.reading import Datasets, open_raster_file
+from eoscale_engine.raster_files.datasets import Datasets
+from eoscale_engine.raster_files.opening import open_raster_file
 from eoscale_engine.raster_files.remarks import LONGEST, MOST, Remarks
 from eoscale_engine.raster_files.signature import file_signature
 from eoscale_engine.reductions.python_reduction import PythonReduction

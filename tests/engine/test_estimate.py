@@ -54,10 +54,10 @@ def test_images_take_no_more_than_was_estimated(
             images = pictures(declaration, dtype, 60, 75, holes=0.05, roles=roles)
             with EOContextManager(inline=True) as context:
                 keys = keys_by_role(context, declaration, images, roles)
-                profiles = [image.profile for image in images]
+                sources = [context._entries[key].source for key in context._entries]
                 watch = Watch(context._runs.store, monkeypatch)
                 context.run(declaration, keys)
-                found = estimated(declaration, profiles).results
+                found = estimated(declaration, sources).results
             # and about that: what is thought too large goes to disk
             assert watch.most <= found <= 2 * watch.most, (dtype, roles)
 

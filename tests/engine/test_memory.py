@@ -18,11 +18,12 @@ import pytest
 from osgeo import gdal
 
 from eoscale_engine.errors import MemoryBudgetError
+from eoscale_engine.memory import allocation as memory_module
 from eoscale_engine.memory import folder as image_folder
 from eoscale_engine.memory import free_memory
-from eoscale_engine.memory import images as memory_module
+from eoscale_engine.memory.allocation import Memory
 from eoscale_engine.memory.folder import ImageFolder, make_folders
-from eoscale_engine.memory.images import Mappings, Memory
+from eoscale_engine.memory.images import Mappings
 from eoscale_engine.memory.store import ImageStore
 from eoscale_engine.own_folders import CLIENT, ENGINE, MARK, remove_stale_folders
 from eoscale_engine.profile import Profile
@@ -85,14 +86,14 @@ def test_parts_are_views(memory: Memory) -> None:
 
 
 def test_a_mask_lies_behind_the_pixels(memory: Memory) -> None:
-    image = memory.allocate(square(5, "float32"), masked=True)
+    image = memory.allocate(square(5, "float32"), planes=1)
     assert os.stat(image.raw).st_size == 125
     mappings = Mappings()
-    mask = mappings.mask(image, writable=True)
+    mask = mappings.planes(image, writable=True)
     assert mask is not None
     mask[:] = 1
     assert not mappings.array(image).view("uint32").any()
-    assert mappings.mask(memory.allocate(square(5))) is None
+    assert mappings.planes(memory.allocate(square(5))) is None
 
 
 def test_populating_changes_nothing(memory: Memory) -> None:

@@ -16,10 +16,11 @@ from osgeo import gdal, osr
 
 from eoscale_engine.errors import Cancelled, InputError, OutputError
 from eoscale_engine.profile import CRS, DTYPES, Affine, Band, GroundControlPoint, Profile
+from eoscale_engine.raster_files import opening as raster_files
 from eoscale_engine.raster_files import options as raster_options
-from eoscale_engine.raster_files import reading as raster_files
 from eoscale_engine.raster_files import writing as raster_write
 from eoscale_engine.raster_files.alignment import aligned
+from eoscale_engine.raster_files.datasets import Datasets
 from eoscale_engine.raster_files.gdal_calls import call_gdal
 from eoscale_engine.raster_files.gdal_profile import (
     BandStatistics,
@@ -27,8 +28,8 @@ from eoscale_engine.raster_files.gdal_profile import (
     gdal_type,
     signed_byte,
 )
+from eoscale_engine.raster_files.opening import open_raster_file
 from eoscale_engine.raster_files.options import COMPRESSIONS, WriteOptions
-from eoscale_engine.raster_files.reading import Datasets, open_raster_file
 from eoscale_engine.raster_files.signature import file_signature
 from eoscale_engine.raster_files.verification import (
     READ_BACK,
@@ -432,12 +433,36 @@ def test_floats_with_several_nodata_values_get_nan(driver: str, tmp_path: Path) 
     assert np.array_equal(file.read(everything(asked)), expected, equal_nan=True)
 
 
-def test_integers_with_several_nodata_values_are_refused(tmp_path: Path) -> None:
-    asked = profile("uint8", bands=(Band(nodata=1), Band()))
-    source = write_face(tmp_path, asked, pixels_of(asked))
-    with pytest.raises(OutputError, match=r"x\.tif could not be written: a TIFF holds one nodata"):
-        write_raster(source, str(tmp_path / "x.tif"))
-    assert contents(tmp_path) == ["face.raw", "face.vrt"]
+@pytest.mark.parametrize("driver", ["GTiff", "COG"])
+def test_integers_with_several_nodata_values_get_a_free_one(tmp_path: Path, driver: str) -> None:
+    asked = profile("uint8", bands=(Band(nodata=1), Band(), Band(nodata=200)))
+    pixels = pixels_of(asked) % 100 + 2
+    pixels[0, 3:9], pixels[2, 5:7] = 1, 200
+    source = write_face(tmp_path, asked, pixels)
+    target = str(tmp_path / "x.tif")
+    counts = [BandStatistics(1, 1, band.min(), band.max(), 5, 2) for band in pixels[:, 20:]]
+    write_raster(source, target, format=driver, statistics=counts)
+    file = open_raster_file(target)
+    expected = np.where(pixels == [[[1]], [[999]], [[200]]], 1, pixels)
+    assert ([band.nodata for band in file.profile.bands], file.mask) == ([1, 1, 1], "none")
+    assert np.array_equal(file.read(everything(asked)), expected)
+
+
+@pytest.mark.parametrize("driver", ["GTiff", "COG"])
+def test_bytes_of_all_values_with_nodata_by_band_get_masks(tmp_path: Path, driver: str) -> None:
+    asked = profile("uint8", bands=(Band(nodata=1), Band(), Band(nodata=200)))
+    pixels = pixels_of(asked)
+    pixels[:, :16, :16] = np.arange(256).reshape(16, 16)
+    source = write_face(tmp_path, asked, pixels)
+    target = str(tmp_path / "x.tif")
+    counts = [BandStatistics(256, 1, 0, 255, 100, 50)] * 3
+    write_raster(source, target, format=driver, statistics=counts)
+    file = open_raster_file(target)
+    assert ([band.nodata for band in file.profile.bands], file.mask) == ([None] * 3, "bands")
+    assert np.array_equal(file.read(everything(asked)), pixels)
+    valid = np.array([[[1]], [[999]], [[200]]]) != pixels
+    assert np.array_equal(file.read_planes(everything(asked)), valid)
+    assert contents(tmp_path) == ["face.raw", "face.vrt", "x.tif", "x.tif.msk"]
 
 
 # ---------------------------------------------------------------- statistics
@@ -554,9 +579,9 @@ def test_alpha_is_a_mask_and_no_band(tmp_path: Path) -> None:
     path = write_tif(tmp_path / "a.tif", asked, pixels, ["ALPHA=YES"])
     file = open_raster_file(path)
     assert (file.bands, file.mask, file.alpha) == ((1,), "alpha", 2)
-    assert np.array_equal(file.read_mask(everything(asked)), pixels[1] != 0)
+    assert np.array_equal(file.read_planes(everything(asked)), pixels[1:] != 0)
     alone = open_raster_file(path, [2])
-    assert (alone.mask, alone.read_mask(Window(0, 0, 1, 1))) == ("none", None)
+    assert (alone.mask, alone.read_planes(Window(0, 0, 1, 1))) == ("none", None)
 
 
 def test_an_image_of_alpha_alone_keeps_it(tmp_path: Path) -> None:
@@ -572,18 +597,18 @@ def test_a_mask_is_read_and_written(driver: str, tmp_path: Path) -> None:
     with (tmp_path / "face.raw").open("wb") as raw:
         raw.write(pixels_of(asked).tobytes() + mask.tobytes())
     source = tmp_path / "face.vrt"
-    source.write_text(vrt_face(asked, "face.raw", masked=True))
+    source.write_text(vrt_face(asked, "face.raw", planes=1))
     (tmp_path / "out").mkdir()
     target = str(tmp_path / "out" / "x.tif")
     write_raster(str(source), target, format=driver)
     for path in (str(source), target):
         file = open_raster_file(path)
         assert file.mask == "mask"
-        assert np.array_equal(file.read_mask(everything(asked)), mask != 0)
+        assert np.array_equal(file.read_planes(everything(asked)), mask[None] != 0)
     assert contents(tmp_path / "out") == ["x.tif"]
 
 
-def test_masks_of_each_band_are_joined(tmp_path: Path) -> None:
+def test_masks_of_each_band_are_read(tmp_path: Path) -> None:
     asked = profile("uint8", bands=(Band(), Band()))
     masks = np.random.default_rng(3).integers(0, 2, asked.shape, "uint8")
     masks.tofile(tmp_path / "mask.raw")
@@ -600,8 +625,8 @@ def test_masks_of_each_band_are_joined(tmp_path: Path) -> None:
     path = tmp_path / "masked.vrt"
     path.write_text(text.replace("@", "</VRTRasterBand>"))
     file = open_raster_file(str(path))
-    assert file.mask == "mask"
-    assert np.array_equal(file.read_mask(everything(asked)), (masks != 0).all(axis=0))
+    assert (file.mask, file.planes) == ("bands", 2)
+    assert np.array_equal(file.read_planes(everything(asked)), masks != 0)
 
 
 def test_nodata_alone_is_no_mask(tmp_path: Path) -> None:
@@ -995,7 +1020,7 @@ def test_outside_is_invalid_without_nodata(tmp_path: Path) -> None:
     assert (file.bands, file.mask) == ((1, 2, 3), "alpha")
     expected = np.zeros((100, 150), bool)
     expected[5:85, 10:130] = True
-    assert np.array_equal(file.read_mask(everything(FINE)), expected)
+    assert np.array_equal(file.read_planes(everything(FINE)), expected[None])
     assert np.array_equal(file.read(everything(FINE))[:, 5:85:2, 10:130:2], pixels)
 
 
@@ -1020,10 +1045,10 @@ def test_nodata_in_some_bands_only(tmp_path: Path) -> None:
     aligned(path, None, FINE, "nearest", str(tmp_path / "a.vrt"))
     file = open_raster_file(str(tmp_path / "a.vrt"))
     assert file.mask == "alpha"
-    found, mask = file.read(everything(FINE)), file.read_mask(everything(FINE))
+    found, mask = file.read(everything(FINE)), file.read_planes(everything(FINE))
     inside = np.zeros((100, 150), bool)
     inside[5:85, 10:130] = True
-    assert np.array_equal(mask, inside)
+    assert np.array_equal(mask, inside[None])
     assert file.profile.bands[0].nodata == 5
     assert (found[0, 5:45, 10:130] == 5).all()
     assert (found[0, 45:85, 10:130] == 9).all()
@@ -1061,12 +1086,12 @@ def test_invalid_pixels_of_the_source_stay_invalid(mask: str, tmp_path: Path) ->
     with (tmp_path / "face.raw").open("wb") as raw:
         raw.write(np.full((40, 60), 7, "uint8").tobytes() + (valid * 255).tobytes())
     path = tmp_path / "face.vrt"
-    path.write_text(vrt_face(coarse, "face.raw", masked=mask == "mask"))
+    path.write_text(vrt_face(coarse, "face.raw", planes=int(mask == "mask")))
     aligned(str(path), None, FINE, "nearest", str(tmp_path / "a.vrt"))
     file = open_raster_file(str(tmp_path / "a.vrt"))
     expected = np.zeros((100, 150), bool)
     expected[5:85, 10:130] = valid.repeat(2, 0).repeat(2, 1) != 0
-    assert np.array_equal(file.read_mask(everything(FINE)), expected)
+    assert np.array_equal(file.read_planes(everything(FINE)), expected[None])
     assert file.profile.count == 1
 
 

@@ -187,11 +187,11 @@ def test_automatic_data_type_holds_kept_pixels(values: Any, dtype: str, kept: st
     ("values", "own", "dtype", "chosen"),
     [
         ((1, 2), 0, "uint8", 0),  # the image's own is free
-        ((0, 1), 0, "uint8", None),  # the engine's is
+        ((0, 1), 0, "uint8", 255),
         ((0, 255), 0, "uint8", 254),
         ((0, 255, 254), None, "uint8", 253),
         ((-(2**15), 0), None, "uint8", 2**15 - 1),
-        ((1, 2), -9999, "float32", None),  # uint8 cannot hold it
+        ((1, 2), -9999, "float32", 255),  # uint8 cannot hold its own
         ((0.5, -9999), -9999, "float32", None),
         ((0.5,), -9999, "float32", -9999),
         ((0.5,), 2**63 - 1, "int64", None),
@@ -240,7 +240,7 @@ def test_scale_and_offset() -> None:
     assert (output.dtype, output.bands[0]) == ("int16", band)
     classes = Reclassify(((0, 25, 100),), raw=True)
     (output,) = classes.output_profiles([profile_of(pixels, (band,))])
-    assert output.bands[0] == Band(name="t")
+    assert output.bands[0] == Band(name="t", nodata=255)
     # a float32 image is scaled too
     assert row(physical, pixels, "float32", scale=0.5, offset=-10) == [-5, 100, 5]
 
@@ -261,7 +261,7 @@ def test_old_colours_go_and_classes_are_drawn() -> None:
     band = Band(color="Palette", color_table=table, categories=("a", "b"))
     declaration = Reclassify(((0, None, 1),))
     (output,) = declaration.output_profiles([Profile(3, 2, "uint8", (band,))])
-    assert output.bands == (Band(),)
+    assert output.bands == (Band(nodata=255),)
     assert declaration.styles() == [Classes()]
     assert not Reclassify(((0, None, 1),), unmatched="keep").styles()
 

@@ -46,7 +46,7 @@ def test_a_valid_pixel_keeps_its_value_beside_other_nodata() -> None:
     # one without any nodata beside one with some
     pixels, profile = stacked((one + 7, (Band(),)), (two, (Band(nodata=0),)))
     assert pixels.tolist() == [[[7, 6]], [[0, 255]]]
-    assert [band.nodata for band in profile.bands] == [255, 0]
+    assert [band.nodata for band in profile.bands] == [None, 0]
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from eoscale_engine.errors import MemoryBudgetError
+from eoscale_engine.memory.allocation import Memory
 from eoscale_engine.memory.folder import ImageFolder
-from eoscale_engine.memory.images import Image, Memory
+from eoscale_engine.memory.images import Image
 from eoscale_engine.memory.store import MOST_KEPT, ImageStore
 from eoscale_engine.profile import Profile
 
@@ -40,10 +41,8 @@ def profile(bands: int = 1, side: int = 100) -> Profile:
     return Profile(side, side, "uint8").with_bands(tuple("abc"[:bands]), None)
 
 
-def load(
-    store: ImageStore, path: str, bands: tuple[int, ...] = (1,), masked: bool = False
-) -> Image:
-    image = store.allocate(profile(len(bands), 100 if len(bands) == 1 else 50), masked=masked)
+def load(store: ImageStore, path: str, bands: tuple[int, ...] = (1,), planes: int = 0) -> Image:
+    image = store.allocate(profile(len(bands), 100 if len(bands) == 1 else 50), planes=planes)
     store.keep_loaded(path, "state", bands, image)
     store.release(image)
     return image
@@ -107,10 +106,11 @@ def test_some_bands_of_a_file_in_memory(store: ImageStore) -> None:
     assert store.loaded("a.tif", "state", (4,)) is None
 
 
-def test_a_mask_belongs_to_the_bands_that_were_loaded(store: ImageStore) -> None:
-    load(store, "a.tif", (1, 2), masked=True)
-    assert store.loaded("a.tif", "state", (1,)) is None
-    assert store.loaded("a.tif", "state", (1, 2)) is not None
+@pytest.mark.parametrize("planes", [1, 2])
+def test_some_bands_keep_their_masks(store: ImageStore, planes: int) -> None:
+    load(store, "a.tif", (1, 2), planes=planes)
+    part = store.loaded("a.tif", "state", (2,))
+    assert part is not None and (part.stored_planes, part.planes) == (planes, 1)
 
 
 def test_loading_again_replaces_what_was_kept(store: ImageStore) -> None:

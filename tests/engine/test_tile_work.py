@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -13,8 +14,10 @@ from osgeo import gdal
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.declaration import Blocks, ImageFilter, image
 from eoscale_engine.errors import EngineError, InputError, TileError
+from eoscale_engine.images.moments import Moments, moments_of
+from eoscale_engine.memory.images import Mappings
 from eoscale_engine.profile import Band, Profile
-from eoscale_engine.tile_work.block_writing import Moments, cast, moments_of
+from eoscale_engine.tile_work.block_writing import cast
 from eoscale_engine.tiling import Window
 
 
@@ -136,11 +139,8 @@ def test_complex_pixels(context: EOContextManager) -> None:
         )
 
     out, profile = result(context, key, Calls(conjugate))
-    assert out[0, 0, 0] == 1 - 1j
-    # valid pixels that equal the declared nodata are moved aside by the least step
-    assert profile.nodata == -9
-    assert out[0, 0, 2] != -9
-    assert out[0, 0, 2] == pytest.approx(-9, rel=1e-6)
+    assert np.isnan(profile.nodata)
+    assert out[0, 0].tolist() == [1 - 1j, -9, -9, 3]
     key = made_from(context, [[1 + 1j]], None, "complex64")
     with pytest.raises(EngineError, match="complex64 where float32"):
         context.filter(Calls(lambda block: (block.pixels, None), dtype="float32"), key)
@@ -165,50 +165,96 @@ def test_alpha_and_mask_bands(
         dataset.GetRasterBand(1).GetMaskBand().WriteArray(opaque)
     dataset = None
     key = context.open_raster(path) if in_memory else context.describe(path)
-    out, profile = result(context, key, Calls(lambda block: (block.pixels, block.valid)))
-    assert profile.count == 2
-    assert profile.nodata == 255
-    assert (out[1] == np.where(opaque, 14, 255)).all()
+    [made] = context.filter(Calls(lambda block: (block.pixels, block.valid)), key)
+    assert context.profile(made).count == 2
+    assert context.profile(made).nodata is None
+    assert (context.get_array(made)[1] == np.where(opaque, 14, 0)).all()
+    assert (planes(context, made) == np.where(opaque, 255, 0)).all()
 
 
 # ---------------------------------------------------------------- nodata in results
 
 
-def test_invalid_results_and_nan_become_nodata(context: EOContextManager) -> None:
+class Spares(Calls):
+    """Whose results never equal the nodata value."""
+
+    spares_nodata = True
+
+
+def planes(context: EOContextManager, key: str) -> Any:
+    """Where masks say that an image is valid, by band or for all; None without masks."""
+    return Mappings().planes(context._entries[key].source.images[0])
+
+
+def test_invalid_results_become_the_nodata_value_that_is_spared(context: EOContextManager) -> None:
     key = made_from(context, [[1, 2, 3, np.nan]], -9)
-    declared = Calls(lambda block: (block.pixels * 2, block.pixels != 2))
-    assert result(context, key, declared)[0].tolist() == [[[2, -9, 6, -9]]]
-    whole = Calls(lambda block: (block.pixels * 2, None), dtype="uint8", nodata=99)
+    spares = Spares(lambda block: (block.pixels * 2, block.pixels != 2))
+    assert result(context, key, spares)[0].tolist() == [[[2, -9, 6, -9]]]
+    whole = Spares(lambda block: (block.pixels * 2, None), dtype="uint8", nodata=99)
     assert result(context, key, whole)[0].tolist() == [[[2, 4, 6, 99]]]
 
 
-def test_a_valid_pixel_that_equals_the_declared_nodata_is_moved_aside(
+def test_floats_have_nan_where_another_nodata_value_could_be_a_result(
     context: EOContextManager,
 ) -> None:
-    for dtype, nodata, moved in (
-        ("uint8", 0, 1), ("uint8", 255, 254), ("int16", -5, -4),
-        ("float32", -9, np.nextafter(np.float32(-9), np.float32(0))),
-        ("float64", np.inf, np.finfo("float64").max),
-    ):  # fmt: skip
-        key = made_from(context, [[7, nodata, 7]], None, dtype)
-        declared = Calls(
-            lambda block: (block.pixels, block.core.expanded(0) and None), nodata=nodata
-        )
-        assert result(context, key, declared)[0].tolist() == [[[7, moved, 7]]]
+    key = made_from(context, [[1, -9, 3]], None)
+    named = Calls(lambda block: (block.pixels, block.pixels != 3), nodata=-9)
+    out, profile = result(context, key, named)
+    assert out[0, 0, :2].tolist() == [1, -9]
+    assert np.isnan(out[0, 0, 2])
+    assert np.isnan(profile.nodata)
 
 
-def test_a_chosen_nodata_value_is_avoided_only_where_one_is_needed(
+@pytest.mark.parametrize("foreseen", [True, False])
+def test_bytes_of_all_values_get_a_mask(context: EOContextManager, foreseen: bool) -> None:
+    class Foreseen(Calls):
+        makes_invalid = foreseen
+
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    key = made_from(context, pixels, None, "uint8")
+    [made] = context.filter(Foreseen(lambda block: (block.pixels, None)), key)
+    assert (context.get_array(made) == pixels).all()
+    assert (context.profile(made).nodata, planes(context, made)) == (None, None)
+    holes = Foreseen(lambda block: (block.pixels, block.pixels != 3), nodata=255)
+    [made] = context.filter(holes, key)
+    assert (context.get_array(made) == np.where(pixels == 3, 0, pixels)).all()
+    assert context.profile(made).nodata is None
+    assert (planes(context, made) == np.where(pixels == 3, 0, 255)).all()
+    assert not seen(context, made)[0][0, 0, 3]
+
+
+def test_bands_that_are_valid_elsewhere_have_masks_of_their_own(context: EOContextManager) -> None:
+    key = made_from(context, np.arange(6).reshape(2, 1, 3), None, "uint8")
+    for keeps, expected in (
+        ([[[1, 0, 1]]], [[[255, 0, 255]]]),
+        ([[[1, 0, 1]], [[0, 1, 1]]], [[[255, 0, 255]], [[0, 255, 255]]]),
+    ):
+        valid = np.array(keeps, bool)
+        filtering = Calls(lambda block, valid=valid: (block.pixels, valid))
+        [made] = context.filter(filtering, key)
+        assert planes(context, made).tolist() == expected
+        image = context._entries[made].source.images[0]
+        assert os.stat(image.raw).st_size == image.file_bytes
+        face = gdal.Open(context.publish(made))
+        for band in range(2):
+            mask = face.GetRasterBand(band + 1).GetMaskBand().ReadAsArray()
+            assert mask.tolist() == expected[band if len(expected) > 1 else 0]
+
+
+def test_values_of_the_inputs_keep_the_nodata_value_of_their_bands(
     context: EOContextManager,
 ) -> None:
-    key = made_from(context, np.arange(256).reshape(16, 16), None, "uint8")
-    out, profile = result(context, key, Calls(lambda block: (block.pixels, None)))
-    assert profile.nodata is None
-    assert out.max() == 255
-    out, profile = result(context, key, Calls(lambda block: (block.pixels, block.pixels != 3)))
-    assert profile.nodata == 255
-    assert out[0, 0, 3] == 255
-    assert out[0, 15, 15] == 254
-    assert (out == 255).sum() == 1
+    class Takes(Calls):
+        def taken_from(self, inputs: Sequence[Profile]) -> Any:
+            return [[(0, band)] for band in range(inputs[0].count)]
+
+    as_it_is = Takes(lambda block: (block.pixels, block.valid))
+    key = made_from(context, [[[1, 2, 0]], [[0, 1, 2]]], (0, None), "uint8")
+    out, profile = result(context, key, as_it_is)
+    assert [band.nodata for band in profile.bands] == [0, None]
+    assert out.tolist() == [[[1, 2, 0]], [[0, 1, 2]]]
+    [made] = context.filter(as_it_is, key)
+    assert planes(context, made) is None
 
 
 def test_a_function_that_marks_nodata_itself_is_left_alone(context: EOContextManager) -> None:
@@ -226,10 +272,10 @@ def test_a_function_that_marks_nodata_itself_is_left_alone(context: EOContextMan
 @pytest.mark.parametrize("nodata", [-9999, np.nan, np.inf, 300.5])
 def test_nodata_that_does_not_fit_is_none(context: EOContextManager, nodata: float) -> None:
     key = made_from(context, [[1, 2]])
-    holes = Calls(lambda block: (block.pixels, block.pixels != 2), dtype="uint8", nodata=nodata)
+    holes = Spares(lambda block: (block.pixels, block.pixels != 2), dtype="uint8", nodata=nodata)
     out, profile = result(context, key, holes)
-    assert profile.nodata == 255
-    assert out.tolist() == [[[1, 255]]]
+    assert profile.nodata is None
+    assert out.tolist() == [[[1, 0]]]
 
 
 @pytest.mark.parametrize(

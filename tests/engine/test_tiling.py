@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eoscale_engine.declaration import ImageFilter
-from eoscale_engine.filters.pixel.copy import Copy
+from eoscale_engine.filters.pixel.stack import Stack
 from eoscale_engine.pipeline.planning import tiles_of
 from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.reading import RasterFile
@@ -120,20 +120,20 @@ def test_borders_as_numpy_pads(border: str, mode: str, size: int) -> None:
     np.testing.assert_array_equal(border_indices(-20, size + 20, size, border), expected)
 
 
-class Wide(Copy):
+class Wide(Stack):
     """A filter with a margin."""
 
     margin = 40  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize("squares", [True, False, None])
-@pytest.mark.parametrize("declaration", [Copy(), Wide()])
+@pytest.mark.parametrize("declaration", [Stack(), Wide()])
 def test_tiles_of_a_run(squares: bool, declaration: ImageFilter) -> None:
     area = Window(30, 10, 500, 300)
     tiles = tiles_of(area, (), declaration, squares=squares, pixels=6000)
     assert covered(tiles, area)
     strips = {tile.cols for tile in tiles} == {300}
-    assert strips == (squares is False or (squares is None and type(declaration) is Copy))
+    assert strips == (squares is False or (squares is None and type(declaration) is Stack))
     assert len(tiles) > 10
 
 
@@ -141,14 +141,14 @@ def test_tiles_of_a_file_keep_to_its_blocks_and_grow_with_the_margin() -> None:
     area = Window(0, 0, 900, 1000)
     file = RasterFile("x.tif", (1,), Profile(1000, 900, "uint8"), (64, 32))
     inputs = (("INPUT", (file,)),)
-    small = tiles_of(area, inputs, Copy(), pixels=6000)
+    small = tiles_of(area, inputs, Stack(), pixels=6000)
     for tile in small:
         assert tile.row % 64 == 0
         assert tile.col % 32 == 0
     # each tile is read with its margin: with one of 40 pixels, a tile has 160 x 160
     large = tiles_of(area, inputs, Wide(), pixels=6000)
     assert large[0].rows * large[0].cols > 3 * small[0].rows * small[0].cols
-    strips = tiles_of(area, inputs, Copy(), squares=False, pixels=6000)
+    strips = tiles_of(area, inputs, Stack(), squares=False, pixels=6000)
     assert {tile.cols for tile in strips} == {1000}
     for tiles in (small, large, strips):
         assert covered(tiles, area)

@@ -123,7 +123,8 @@ def test_the_data_type_is_kept(dtype: str) -> None:
         [made] = context.filter(declaration, [key])
         result, profile = context.get_array(made).copy(), context.profile(made)
     assert profile.dtype == dtype
-    assert profile.nodata == 0
+    # 0 may be a result too
+    assert profile.nodata is None or np.isnan(profile.nodata)
     wide = pixels[0].astype(float)
     wanted = wide + 3 * (wide - ndimage.gaussian_filter(wide, 1.0))
     if np.dtype(dtype).kind == "f":
@@ -134,7 +135,7 @@ def test_the_data_type_is_kept(dtype: str) -> None:
     clear = np.abs(wanted) > 0.5  # no valid pixel gets the nodata value
     assert (wanted < limits.max).all() or (wanted == limits.max).sum() > 5
     np.testing.assert_array_equal(result[0][clear], wanted[clear])
-    assert (result[0][~clear] == 1).all()
+    assert (result[0][~clear] == 0).all()
 
 
 def test_an_amount_of_nothing_changes_nothing() -> None:

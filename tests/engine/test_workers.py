@@ -17,8 +17,9 @@ import pytest
 
 from eoscale_engine import workers as settings
 from eoscale_engine.errors import Cancelled, EngineError, InputError, TileError
+from eoscale_engine.memory.allocation import Memory
 from eoscale_engine.memory.folder import ImageFolder
-from eoscale_engine.memory.images import Mappings, Memory
+from eoscale_engine.memory.images import Mappings
 from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import Window
 from eoscale_engine.workers import forkserver, processes
@@ -112,7 +113,7 @@ def test_workers_do_not_import_the_script(workers: ProcessWorkers) -> None:
         (
             "raises",
             TileError,
-            ["Reading failed", "rows 3 to 3", "ValueError: as asked", "worker_jobs"],
+            ["Work failed", "rows 3 to 3", "ValueError: as asked", "worker_jobs"],
         ),
         ("raises_own", InputError, ["of a kind"]),
         ("leaves", TileError, ["SystemExit: enough", "rows 3 to 3"]),

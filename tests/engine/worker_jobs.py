@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eoscale_engine.errors import InputError
-from eoscale_engine.memory.images import Image
+from eoscale_engine.memory.images import Image, Mappings
 from eoscale_engine.tiling import Window
 
 
@@ -23,6 +23,8 @@ class OwnError(InputError):
 
 class OnlyHere:
     """A result that cannot be read elsewhere."""
+
+    label = "Work"
 
     def __reduce__(self) -> Any:
         return (_never, ())
@@ -35,6 +37,8 @@ def _never() -> None:
 @dataclass(frozen=True)
 class Doing:
     """Does one thing on the window whose row is ``row``, and returns the row on all others."""
+
+    label = "Work"
 
     what: str
     row: int = -1
@@ -116,15 +120,19 @@ class Doing:
 class Look:
     """Maps an image and returns its first pixel."""
 
+    label = "Work"
+
     image: Image
 
     def run(self, window: Window, state: Any) -> float:
-        return float(state.mappings.array(self.image)[0, 0, 0])
+        return float(state.of(Mappings).array(self.image)[0, 0, 0])
 
 
 @dataclass(frozen=True)
 class MappedFiles:
     """The image files that the worker has mapped."""
+
+    label = "Work"
 
     def run(self, window: Window, state: Any) -> list[str]:
         maps = Path("/proc/self/maps").read_text().splitlines()

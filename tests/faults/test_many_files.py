@@ -15,8 +15,9 @@ from eoscale_engine.context import EOContextManager
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
 from eoscale_engine.memory import images
+from eoscale_engine.memory.allocation import Memory
 from eoscale_engine.memory.folder import ImageFolder
-from eoscale_engine.memory.images import Mappings, Memory
+from eoscale_engine.memory.images import Mappings
 from eoscale_engine.memory.store import MOST_KEPT
 from eoscale_engine.profile import Profile
 from eoscale_engine.workers import preloaded

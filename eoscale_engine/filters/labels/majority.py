@@ -12,6 +12,8 @@ from eoscale_engine.declaration import Block, Blocks, ImageFilter, Pixels, param
 from eoscale_engine.filters.neighbourhood.frequencies import frequent
 from eoscale_engine.filters.neighbourhood.window_moments import window_count
 from eoscale_engine.filters.neighbourhood.windows import SHAPES, Neighbourhood, neighbourhood
+from eoscale_engine.filters.origins import Origins, own_band
+from eoscale_engine.profile import Profile
 from eoscale_engine.styles import Classes, Style
 
 
@@ -90,6 +92,10 @@ class MajorityFilter(ImageFilter):
     def farthest(self, side: int) -> Optional[np.ndarray]:
         """Two classes by chance, about equally many: few votes decide, for several passes."""
         return np.random.default_rng(41).integers(0, 2, (2, side, side))
+
+    def taken_from(self, inputs: Sequence[Profile]) -> Origins:
+        """A class of a pixel around."""
+        return own_band(inputs)
 
     def apply(self, blocks: Blocks) -> Pixels:
         """See the class."""

@@ -16,6 +16,7 @@ from eoscale_engine.filters.labels.labelling import (
     places_in,
     runs_of,
 )
+from eoscale_engine.filters.origins import Origins, own_band
 from eoscale_engine.profile import Profile, can_hold
 
 SELECTIONS = ("all but 0", "all values", "given values")
@@ -43,6 +44,7 @@ class PieceLabels(ImageFilter):
     """
 
     stage = "Labelling pieces of objects"
+    spares_nodata: ClassVar[bool] = True
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
     connectivity: str = parameter(choices=CONNECTIVITIES, help=CONNECTIVITY_HELP)
@@ -85,6 +87,7 @@ class ObjectLabels(ImageFilter):
     """Give the pieces of each object its number, the same for any blocks."""
 
     stage = "Numbering objects"
+    spares_nodata: ClassVar[bool] = True
     inputs: ClassVar[tuple[Input, ...]] = (image("LABELS"),)
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
@@ -111,6 +114,7 @@ class ObjectValues(ImageFilter):
     """Give the pixels of some objects another value, or none; all else stays as it is."""
 
     stage = "Replacing objects"
+    spares_nodata: ClassVar[bool] = True
     inputs: ClassVar[tuple[Input, ...]] = (image("INPUT"), image("LABELS"))
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
 
@@ -136,6 +140,10 @@ class ObjectValues(ImageFilter):
             for band in profile.bands
         )
         return [replace(profile, bands=bands)]
+
+    def taken_from(self, inputs: Sequence[Profile]) -> Origins:
+        """Values of objects of the same band."""
+        return own_band(inputs)
 
     def apply(self, blocks: Blocks) -> Pixels:
         """Look the labels of one block up in the tables."""

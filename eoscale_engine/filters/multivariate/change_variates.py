@@ -48,6 +48,7 @@ class ChangeVariates(ImageFilter):
     """
 
     stage = "Computing change variates"
+    spares_nodata: ClassVar[bool] = True
     inputs: ClassVar[tuple[Input, ...]] = (image("BEFORE"), image("AFTER"))
     outputs: ClassVar[tuple[Output, ...]] = (
         Output("OUTPUT"),

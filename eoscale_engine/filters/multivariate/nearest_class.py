@@ -57,6 +57,7 @@ class NearestClass(ImageFilter):
     """
 
     stage = "Assigning classes"
+    spares_nodata: ClassVar[bool] = True
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"centres": ((0.0, 0.0), (20.0, 20.0), (90.0, 10.0)), "gains": (1.0, 1.0)},
         {"centres": ((1.0, 2.0), (-1.0, 0.5)), "gains": (0.1, 0.02)},

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Optional
 
 import numpy as np
 
 from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, parameter
+from eoscale_engine.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class FillNodata(ImageFilter):
 
     name: ClassVar[str] = "fillnodata"
     label: ClassVar[str] = "Fill nodata"
+    spares_nodata: ClassVar[bool] = True
     group: ClassVar[str] = "Neighbourhood"
     sample: ClassVar[str] = "elevation"
     tags: ClassVar[tuple[str, ...]] = (
@@ -73,6 +75,19 @@ class FillNodata(ImageFilter):
     def margin(self) -> int:
         """The search distance, and a pixel for each smoothing."""
         return self.max_distance + self.smoothing
+
+    def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
+        """The input's; integers keep a nodata value at an end of their type.
+
+        No mean of other values is as low, or as high, save where float64 rounds.
+        """
+        profile = inputs[0]
+        if profile.dtype.startswith("float") or profile.dtype.endswith("64"):
+            return [profile.with_nodata(None)]
+        limits = np.iinfo(profile.dtype)
+        ends = [b.nodata if b.nodata in (limits.min, limits.max) else None for b in profile.bands]
+        bands = (replace(band, nodata=nodata) for band, nodata in zip(profile.bands, ends))
+        return [replace(profile, bands=tuple(bands))]
 
     def farthest(self, side: int) -> Optional[np.ndarray]:
         """A valid pixel in the ring as far as the search reaches, and one in the core."""

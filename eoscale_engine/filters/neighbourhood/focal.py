@@ -31,6 +31,7 @@ from eoscale_engine.filters.neighbourhood.windows import (
     neighbourhood,
     neighbourhood_of,
 )
+from eoscale_engine.filters.origins import Origins, own_band
 from eoscale_engine.filters.physical_values import is_scaled, scaled
 from eoscale_engine.profile import Band, Profile
 from eoscale_engine.styles import HEAT, Ramp, Style
@@ -233,6 +234,10 @@ class FocalStatistics(ImageFilter):
             )
             result = replace(result, bands=bands)
         return [result.physical(unit="" if self.statistic in NUMBERS else None)]
+
+    def taken_from(self, inputs: Sequence[Profile]) -> Optional[Origins]:
+        """One of the pixels around, or a new value."""
+        return own_band(inputs) if self._keeps_pixels else None
 
     def styles(self) -> Sequence[Optional[Style]]:
         """A mean is drawn as an image is; a spread or a number as an amount."""

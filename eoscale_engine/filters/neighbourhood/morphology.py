@@ -21,6 +21,7 @@ from eoscale_engine.filters.neighbourhood.windows import (
     neighbourhood_of,
     unflattened,
 )
+from eoscale_engine.filters.origins import Origins, own_band
 from eoscale_engine.profile import Profile
 from eoscale_engine.styles import HEAT, Ramp, Style
 
@@ -126,6 +127,10 @@ class Morphology(ImageFilter):
             .with_nodata(None)
             .without_classes()
         ]
+
+    def taken_from(self, inputs: Sequence[Profile]) -> Optional[Origins]:
+        """One of the pixels around, or a difference."""
+        return None if self.operation in DIFFERENCES else own_band(inputs)
 
     def styles(self) -> Sequence[Optional[Style]]:
         """Differences from dark to bright."""

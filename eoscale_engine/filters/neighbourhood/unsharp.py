@@ -33,11 +33,11 @@ class UnsharpMask(ImageFilter):
     mirror image by default.
 
     Pixels: float32, float64 for 64-bit images; or those of the image, rounded and held within the
-    type's range, where its type is kept (then a result that equals the nodata value gets the next
-    value; 64-bit integers become float64 all the same, which cannot hold them all). Scale and
-    offset carry on; the threshold is in the unit of the physical values. Images of up to 16 bits
-    and float32 ones are computed in float32 (to 3e-7 of the largest value times 1 + amount, for
-    sigmas of some pixels), all others in float64.
+    type's range, where its type is kept (then a mask says which pixels are invalid, as any value
+    may be a result; 64-bit integers become float64 all the same, which cannot hold them all). Scale
+    and offset carry on; the threshold is in the unit of the physical values. Images of up to 16
+    bits and float32 ones are computed in float32 (to 3e-7 of the largest value times 1 + amount,
+    for sigmas of some pixels), all others in float64.
     """
 
     name = "unsharpmask"

@@ -41,8 +41,7 @@ class BandMath(ImageFilter):
     no finite number, as after a division by zero. ``where``, ``coalesce`` and ``valid`` look only
     at what they choose, and so fill gaps.
 
-    Where pixels can be invalid, integer results have the largest value of unsigned types or the
-    smallest of signed ones as nodata, and valid results that equal it take the next value.
+    Where pixels are invalid, floats are NaN, and integer results have a mask that says which.
 
     Metadata that all images share is kept.
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from eoscale_engine.declaration import Block, Blocks, ImageFilter, Pixels, images, parameter
 from eoscale_engine.errors import InputError
+from eoscale_engine.filters.origins import Origins, no_band, same_bands
 from eoscale_engine.filters.physical_values import physical_dtype, physical_values
 from eoscale_engine.filters.pixel import composite_statistics as over
 from eoscale_engine.profile import Band, Profile, common_profile
@@ -70,6 +71,7 @@ class TemporalComposite(ImageFilter):
 
     name = "temporalcomposite"
     label = "Temporal composite"
+    spares_nodata = True
     group = "Pixel"
     tags = (
         "r.series", "cell statistics", "mosaic", "time series", "stack statistics", "median",
@@ -174,12 +176,19 @@ class TemporalComposite(ImageFilter):
             return [profile.with_bands(names, nodata=0)]
         if self.statistic == "valid count":
             return [profile.with_bands(names)]
-        as_stored = self._as_stored(inputs)
+        as_stored, profile = self._as_stored(inputs), profile.with_nodata(None)
         if not as_stored:
             profile = profile.physical()
         if not as_stored or self.statistic not in (*CHOOSING, "majority"):
-            profile = profile.with_nodata(None).without_classes()
+            profile = profile.without_classes()
         return [profile]
+
+    def taken_from(self, inputs: Sequence[Profile]) -> Optional[Origins]:
+        """A pixel of one of the dates, or a new value; a count is valid everywhere."""
+        if self.statistic == "valid count":
+            return no_band(inputs[0].count)
+        chosen = self.result != "image number" and self.statistic in (*CHOOSING, "majority")
+        return same_bands(inputs) if chosen and self._as_stored(inputs) else None
 
     def styles(self) -> Sequence[Optional[Style]]:
         """Colours for numbers of images and counts; QGIS's own default for values."""

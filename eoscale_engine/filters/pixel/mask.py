@@ -12,6 +12,7 @@ import numpy as np
 
 from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, image, parameter
 from eoscale_engine.errors import InputError
+from eoscale_engine.filters.origins import Origins, no_band, own_band
 from eoscale_engine.filters.physical_values import physical_dtype, physical_values
 from eoscale_engine.filters.pixel.mask_presets import PRESETS, Condition, flag
 from eoscale_engine.filters.pixel.value_classes import nodata_pixels
@@ -48,7 +49,7 @@ class Mask(ImageFilter):
 
     Nodata: removed pixels are invalid in every band, those that were invalid stay so, and all
     others are what they were. Where the mask itself is invalid, pixels are removed unless asked to
-    be kept. Valid integers that equal a nodata value that had to be chosen take the next value.
+    be kept. Bands without a nodata value get NaN where they are floats, else a mask.
 
     The result has the image's bands, data type, scale and offset. Values and bounds are physical
     values of the mask, pixel * scale + offset; nonzero, bits and conditions look at its pixels as
@@ -161,6 +162,10 @@ class Mask(ImageFilter):
     def makes_invalid(self) -> bool:
         """Pixels are removed."""
         return True
+
+    def taken_from(self, inputs: Sequence[Profile]) -> Origins:
+        """The image's own pixels."""
+        return own_band(inputs)
 
     def apply(self, blocks: Blocks) -> Pixels:
         """See the class."""
@@ -295,12 +300,15 @@ class ValidityMask(ImageFilter):
         )
         if self.combine != "each":
             names = ("all bands valid" if self.combine == "all" else "a band valid",)
-        # the engine may note 255 as nodata, which no pixel equals
         return [inputs[0].with_dtype("uint8").with_bands(names)]
 
     def styles(self) -> Sequence[Optional[Style]]:
         """Two colours."""
         return [Classes(((0, "#b2182b", "invalid"), (1, "#d9d9d9", "valid")))]
+
+    def taken_from(self, inputs: Sequence[Profile]) -> Origins:
+        """Valid everywhere."""
+        return no_band(inputs[0].count if self.combine == "each" else 1)
 
     def apply(self, blocks: Blocks) -> Pixels:
         """See the class."""

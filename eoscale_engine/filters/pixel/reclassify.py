@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any, ClassVar, Optional
 
 import numpy as np
@@ -57,12 +58,13 @@ class Reclassify(ImageFilter):
 
     Nodata: an invalid pixel stays so but for such a row. The nodata value of the image stays if it
     is no result and the type can hold it. Else it is one that is no result either: the largest of
-    unsigned, the smallest of signed types, NaN, or the largest that is free. Kept integers that
-    equal it take the next value.
+    unsigned, the smallest of signed types, NaN, or the largest that is free. Where kept integers
+    may have any value, a mask says which pixels are invalid.
     """
 
     name = "reclassify"
     label = "Reclassify"
+    spares_nodata = True
     group = "Pixel"
     tags = (
         "reclassify by table", "recode", "r.reclass", "r.recode", "classes", "ranges", "threshold",
@@ -254,15 +256,16 @@ class Reclassify(ImageFilter):
         return np.result_type(dtype, self._compared(profile)) if self.unmatched == "keep" else dtype
 
     def _nodata(self, own: Optional[Number], dtype: np.dtype) -> Optional[Number]:
-        """The image's own if it is no result, else a free one; None leaves it to the engine."""
+        """The image's own if it is no result, else one that none can be; None if none is known."""
         taken = set(self._results)
         if own is not None and can_hold(dtype.name, own) and own not in taken:
             # an old value that floats would round is not worth keeping; NaN differs from itself
             return own if dtype.kind != "f" or float(dtype.type(own)) == own else None
-        if dtype.kind == "f" or default_nodata(dtype.name) not in taken:
+        if dtype.kind == "f" or self.unmatched == "keep":
             return None
         limits = np.iinfo(dtype)
-        return next((value for value in range(limits.max, limits.min, -1) if value not in taken), 0)
+        values = chain((default_nodata(dtype.name),), range(limits.max, limits.min - 1, -1))
+        return next((value for value in values if value not in taken), None)
 
 
 def _holds(dtype: str, value: float) -> bool:

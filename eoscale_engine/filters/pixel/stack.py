@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from eoscale_engine.declaration import Blocks, ImageFilter, Pixels, images
+from eoscale_engine.filters.origins import Origins, every_band
 from eoscale_engine.profile import Band, Metadata, Profile, is_of_the_grid, shared_metadata
 
 
@@ -57,6 +58,10 @@ class Stack(ImageFilter):
                 name = f"im{number} {name}"
             named.append(replace(band, name=name))
         return [replace(inputs[0], dtype=dtype.name, bands=tuple(named), metadata=shared)]
+
+    def taken_from(self, inputs: Sequence[Profile]) -> Origins:
+        """The pixels of all images."""
+        return every_band(inputs)
 
     def apply(self, blocks: Blocks) -> Pixels:
         """See the class."""

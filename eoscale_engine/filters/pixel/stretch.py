@@ -22,6 +22,7 @@ class LinearStretch(ImageFilter):
     """
 
     stage = "Stretching"
+    spares_nodata: ClassVar[bool] = True
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"bounds": ((10.0, 60.5), (-40.0, 90.0))},
         {"bounds": ((20.0, 20.0), (0.0, 100.0)), "lowest": 50, "highest": 150, "gamma": 2.2},
@@ -33,9 +34,10 @@ class LinearStretch(ImageFilter):
     gamma: float = parameter(1.0, minimum=0.01, maximum=100, help="Above 1 it brightens the middle")
 
     def output_profiles(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
-        """Bytes, with 0 as nodata."""
+        """Bytes, with 0 as nodata where no pixel can be 0."""
         image = inputs[0].with_dtype("uint8").physical(unit="").without_classes()
-        return [image.with_nodata(0)]
+        least, most = sorted((self.lowest, self.highest))
+        return [image.with_nodata(0 if least > 0 else 255 if most < 255 else None)]
 
     def apply(self, blocks: Blocks) -> Pixels:
         """See the class."""

@@ -22,6 +22,7 @@ class ThresholdClasses(ImageFilter):
     """
 
     stage = "Assigning classes"
+    spares_nodata: ClassVar[bool] = True
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"thresholds": ((20.0,), (-3.0, 17.0, 50.5))},
         {"thresholds": ((), (40.0,)), "raw": True},

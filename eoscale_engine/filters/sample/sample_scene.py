@@ -100,6 +100,7 @@ class SampleElevation(_Grid, ImageFilter):
     """Elevation in metres, float32, with holes of nodata (-9999) in some 3 % of the pixels."""
 
     stage = "Making elevation"
+    spares_nodata: ClassVar[bool] = True
     inputs: ClassVar[tuple[Input, ...]] = ()
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = _EXAMPLES
 
@@ -127,6 +128,7 @@ class SampleOptical(_Grid, ImageFilter):
     """
 
     stage = "Making an optical image"
+    spares_nodata: ClassVar[bool] = True
     inputs: ClassVar[tuple[Input, ...]] = ()
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = _EXAMPLES
 
@@ -185,6 +187,7 @@ class SampleSar(_Grid, ImageFilter):
     """
 
     stage = "Making a SAR image"
+    spares_nodata: ClassVar[bool] = True
     inputs: ClassVar[tuple[Input, ...]] = ()
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = _EXAMPLES
 

@@ -70,6 +70,7 @@ class Hillshade(GroundFilter, TerrainFilter):
 
     name = "hillshade"
     label = "Hillshade"
+    spares_nodata = True
     tags = (
         "hillshade", "shaded relief", "hill shading", "illumination", "sun", "relief", "dem", "dtm",
         "terrain", "gdaldem", "r.relief", "analytical hillshading",

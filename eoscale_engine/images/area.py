@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 import numpy as np
 
-from eoscale_engine.declaration import Block, Blocks
-from eoscale_engine.memory.images import Image, Mappings
+from eoscale_engine.declaration import Block
 from eoscale_engine.profile import Band, Profile, can_hold
-from eoscale_engine.raster_files.reading import Datasets, RasterFile
-from eoscale_engine.tiling import Window, border_indices
-
-Source = Union[Image, RasterFile]
-"""An image that can be worked on: in memory, or in a file."""
-
-Inputs = tuple[tuple[str, tuple[Source, ...]], ...]
-"""The sources of each role, in the order of the declaration's inputs."""
-
-
-@dataclass
-class WorkerState:
-    """What a worker keeps between tasks: mapped images and open files."""
-
-    mappings: Mappings = field(default_factory=Mappings)
-    datasets: Datasets = field(default_factory=Datasets)
+from eoscale_engine.tiling import CELL, Window, border_indices, split
 
 
 @dataclass(frozen=True)
 class Area:
-    """Pixels of one input around a tile: all of an image in memory, or what was read from a file.
+    """Pixels of one source around a tile: all of an image in memory, or what was read of it.
 
     Attributes
     ----------
     pixels : array of (stored bands, rows, cols)
-    mask : array of (rows, cols) or None
-        0 where mask or alpha band say that all bands are invalid.
+    planes : array of (1 or stored bands, rows, cols), or None
+        0 where the pixel is invalid, of all bands or of each.
     bands : index
         Of the chosen bands in ``pixels``: taken with each block, so that choosing bands that do not
         follow each other never copies a whole image.
@@ -51,7 +35,7 @@ class Area:
     """
 
     pixels: np.ndarray
-    mask: Optional[np.ndarray]
+    planes: Optional[np.ndarray]
     bands: Any
     window: Window
     profile: Profile
@@ -64,8 +48,10 @@ class Area:
         inside = wanted.intersection(Window(0, 0, profile.height, profile.width))
         place = inside.relative_to(self.window).slices
         pixels = self.pixels[(self.bands, *place)]
-        mask = None if self.mask is None else self.mask[place]
-        valid = None if self.all_valid else valid_pixels(pixels, mask, profile.bands)
+        planes = self.planes
+        if planes is not None:
+            planes = planes[(self.bands if len(planes) > 1 else slice(None), *place)]
+        valid = None if self.all_valid else valid_pixels(pixels, planes, profile.bands)
         if border == "cut" or inside == wanted:
             margins = (
                 core.row - inside.row, core.col - inside.col,
@@ -103,21 +89,7 @@ def _extended(
     return array
 
 
-def open_area(source: Source, tile: Window, margin: int, state: WorkerState) -> Area:
-    """What blocks of a tile need of one input; a file is read here, with the margin."""
-    profile = source.profile
-    whole = Window(0, 0, profile.height, profile.width)
-    if isinstance(source, Image):
-        every_band = replace(source, bands=None)
-        pixels, mask = state.mappings.array(every_band), state.mappings.mask(every_band)
-        return Area(pixels, mask, _band_index(source.bands), whole, profile, source.all_valid)
-    window = tile.expanded(margin).intersection(whole)
-    pixels = source.read(window, datasets=state.datasets)
-    mask = source.read_mask(window, datasets=state.datasets)
-    return Area(pixels, mask, slice(None), window, profile)
-
-
-def _band_index(bands: Optional[Sequence[int]]) -> Any:
+def band_index(bands: Optional[Sequence[int]]) -> Any:
     """A slice where the chosen bands follow each other (a view), else a list (a copy)."""
     if bands is None:
         return slice(None)
@@ -126,33 +98,26 @@ def _band_index(bands: Optional[Sequence[int]]) -> Any:
     return slice(first, first + len(bands)) if follow else [band - 1 for band in bands]
 
 
-def open_areas(inputs: Inputs, tile: Window, margin: int, state: WorkerState) -> list[Area]:
-    """The areas of all inputs, in order."""
-    return [open_area(source, tile, margin, state) for _, sources in inputs for source in sources]
-
-
-def read_blocks(
-    inputs: Inputs, areas: Sequence[Area], core: Window, margin: int = 0, border: str = "cut"
-) -> Blocks:
-    """The blocks of all inputs, by role."""
-    remaining = iter(areas)
-    roles = {
-        role: [next(remaining).block(core, margin, border) for _ in sources]
-        for role, sources in inputs
-    }
-    return Blocks(core, roles)
+def all_valid_in(pixels: np.ndarray, planes: Optional[np.ndarray], bands: Sequence[Band]) -> bool:
+    """Whether all pixels are valid, looked at in pieces that fit the cache, up to the first."""
+    for piece in split(Window(0, 0, *pixels.shape[1:]), CELL, CELL):
+        inside = (slice(None), *piece.slices)
+        part = None if planes is None else planes[inside]
+        if valid_pixels(pixels[inside], part, bands) is not None:
+            return False
+    return True
 
 
 def valid_pixels(
-    pixels: np.ndarray, mask: Optional[np.ndarray], bands: Sequence[Band]
+    pixels: np.ndarray, planes: Optional[np.ndarray], bands: Sequence[Band]
 ) -> Optional[np.ndarray]:
     """Where pixels are valid: not nodata, not NaN, not masked.
 
     Parameters
     ----------
     pixels : array of (bands, rows, cols)
-    mask : array of (rows, cols) or None
-        0 where no band is valid.
+    planes : array of (1 or bands, rows, cols), or None
+        0 where pixels are invalid.
     bands : sequence of Band
         Their nodata values, which may differ.
 
@@ -160,7 +125,9 @@ def valid_pixels(
     -------
     boolean array of the pixels' shape, or None where all are valid
     """
-    valid = None if mask is None else np.repeat((mask != 0)[None], len(pixels), axis=0)
+    valid = None
+    if planes is not None:
+        valid = np.repeat(planes != 0, len(pixels) // len(planes), axis=0)
     values = [nodata_in(pixels.dtype, band.nodata) for band in bands]
     if pixels.dtype.kind == "c":
         valid = _both(valid, pixels == pixels)

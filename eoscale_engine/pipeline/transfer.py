@@ -1,0 +1,166 @@
+"""Bring pixels from sources to targets: load, copy, filter. Each is a transfer, tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Optional
+
+from eoscale_engine.declaration import ImageFilter
+from eoscale_engine.images.moments import Moments, merge_bands
+from eoscale_engine.images.source import Filling, Inputs, Seen, Source, sources_of
+from eoscale_engine.memory.images import Image
+from eoscale_engine.pipeline.planning import Stored, area_of, tiles_of, tiles_of_copy, to_be_stored
+from eoscale_engine.pipeline.runs import Runs
+from eoscale_engine.raster_files.gdal_profile import BandStatistics
+from eoscale_engine.raster_files.own_memory import in_own_memory
+from eoscale_engine.tile_work.filtered import Filtered, Filtering
+from eoscale_engine.tile_work.jobs import MomentsJob, TransferJob
+from eoscale_engine.tiling import CELL, Window, split
+
+
+@dataclass(frozen=True)
+class Made:
+    """An image that was made, which its owner must release, and its statistics if known."""
+
+    image: Image
+    statistics: Optional[list[BandStatistics]]
+
+
+def transfer(
+    runs: Runs,
+    source: Filling,
+    targets: Sequence[Image],
+    area: Window,
+    tiles: Sequence[Window],
+    *,
+    inline: bool = False,
+) -> list[Seen]:
+    """Bring a window of a source to targets, tile by tile; what was seen of each target."""
+    seen = [Seen(True, tuple(Moments() for _ in t.profile.bands)) for t in targets]
+    for parts in runs.run(TransferJob(source, tuple(targets), area), tiles, inline=inline):
+        for number, (whole, part) in enumerate(zip(seen, parts)):
+            merge_bands(whole.moments, part.moments)
+            seen[number] = Seen(
+                whole.all_valid and part.all_valid, whole.moments, whole.alike and part.alike
+            )
+    return seen
+
+
+def load_file(runs: Runs, source: Source, image: Image) -> Image:
+    """Bring a source into an allocated image with all workers; it is released on failure."""
+    with runs.stage("Loading", 0.5), runs.released_if_failed([image]):
+        return _brought(runs, source, image, area_of(source.profile, None)).image
+
+
+def copy_image(
+    runs: Runs, source: Source, *, extent: Optional[Window] = None, raw: str = ""
+) -> Made:
+    """A part of a source as an image of its own, with its planes and nodata."""
+    area = area_of(source.profile, extent)
+    made: list[Image] = []
+    with runs.stage("Copying", 0.8), runs.released_if_failed(made):
+        profile = source.profile.cropped(*area)
+        made.append(runs.store.allocate(profile, planes=source.planes, path=raw))
+        return _brought(runs, source, made[0], area)
+
+
+def _brought(runs: Runs, source: Source, image: Image, area: Window) -> Made:
+    tiles = tiles_of_copy(area, source, runs.cuts.tile_pixels)
+    inline = any(map(in_own_memory, source.files))
+    seen = transfer(runs, source, [image], area, tiles, inline=inline)[0]
+    if any(band.finite or band.invalid for band in seen.moments):
+        return _result(runs, image, seen)
+    return Made(replace(image, all_valid=seen.all_valid), None)
+
+
+def statistics_of(runs: Runs, image: Image) -> list[BandStatistics]:
+    """Look through an image in memory."""
+    pieces = split(area_of(image.profile, None), 2 * CELL, 2 * CELL)
+    total = [Moments() for _ in image.profile.bands]
+    for part in runs.run(MomentsJob(image), pieces):
+        merge_bands(total, part)
+    return [band.statistics() for band in total]
+
+
+def filtered(runs: Runs, declaration: ImageFilter, inputs: Inputs) -> list[Filtered]:
+    """The outputs of a filter as sources, computed as they are read: any pixel may be invalid."""
+    filtering = Filtering(declaration, inputs, runs.cuts.block_bytes)
+    stored = to_be_stored(declaration, sources_of(inputs), foreseen=True)
+    return [Filtered(filtering, number, stored) for number in range(len(stored))]
+
+
+def filter_images(
+    runs: Runs,
+    declaration: ImageFilter,
+    inputs: Inputs,
+    *,
+    extent: Optional[Window] = None,
+    paths: Sequence[str] = (),
+    inline: bool = False,
+) -> list[Made]:
+    """Run a filter (see :meth:`EOContextManager.filter`); one result for each output."""
+    sources = sources_of(inputs)
+    stored = to_be_stored(declaration, sources)
+    area = area_of(stored[0][0], extent)
+    tiles = tiles_of(
+        area, inputs, declaration, squares=runs.cuts.squares, pixels=runs.cuts.tile_pixels
+    )
+    filtering = Filtering(declaration, inputs, runs.cuts.block_bytes)
+    made: list[Image] = []
+    with runs.stage(declaration.called, 0.8), runs.released_if_failed(made):
+        made += _allocated(runs, stored, area, paths)
+        _log_plan(runs, declaration, area, made, len(tiles), inline)
+        seen = transfer(runs, filtering, made, area, tiles, inline=inline)
+        if any(_untold(*one) for one in zip(stored, seen)):
+            # invalid pixels that nobody foresaw (an overflow): they need planes that say so
+            stored = to_be_stored(declaration, sources, foreseen=True)
+            while made:
+                runs.store.release(made.pop())
+            made += _allocated(runs, stored, area, paths)
+            seen = transfer(runs, filtering, made, area, tiles, inline=inline)
+    return [_result(runs, *one) for one in zip(made, seen)]
+
+
+def _allocated(
+    runs: Runs, stored: Sequence[Stored], area: Window, paths: Sequence[str]
+) -> list[Image]:
+    made: list[Image] = []
+    with runs.released_if_failed(made):
+        for number, (profile, planes) in enumerate(stored):
+            path = paths[number] if number < len(paths) else ""
+            made.append(runs.store.allocate(profile.cropped(*area), planes=planes, path=path))
+    return made
+
+
+def _untold(stored: Stored, seen: Seen) -> bool:
+    """Whether there are invalid pixels that neither a nodata value nor a plane tells of."""
+    profile, planes = stored
+    return not planes and any(
+        found.invalid and band.nodata is None for found, band in zip(seen.moments, profile.bands)
+    )
+
+
+def _result(runs: Runs, image: Image, seen: Seen) -> Made:
+    needed = (
+        0 if seen.all_valid else min(image.stored_planes, 1 if seen.alike else len(seen.moments))
+    )
+    image = replace(runs.store.trimmed(image, needed), all_valid=seen.all_valid)
+    return Made(image, [band.statistics() for band in seen.moments])
+
+
+def _log_plan(
+    runs: Runs, declaration: ImageFilter, area: Window, made: Sequence[Image], tiles: int,
+    inline: bool,
+) -> None:  # fmt: skip
+    memory = runs.store.memory
+    size = sum(image.file_bytes for image in made)
+    in_memory = made[0].raw.startswith(str(memory.folder.path))
+    runs.observer.log(
+        "info",
+        f"{declaration.called}: {area.cols} x {area.rows} pixels in "
+        f"{tiles} tile(s), margin {declaration.margin}, "
+        f"{1 if inline else runs.executor.workers} worker(s), results of {size / 1e6:.1f} MB in "
+        f"{'memory' if in_memory else 'files on disk'}; "
+        f"{memory.available() / 1e6:.0f} MB of memory left.",
+    )
