@@ -57,7 +57,7 @@ def _kind(name: str, column: Sequence[Any]) -> Any:
 
 
 def _cell(value: Any, kind: Any) -> Any:
-    if value is None or kind == INTEGER:
+    if value is None:
         return value
     return float(number(value)) if kind == NUMBER else str(value)
 
@@ -108,8 +108,10 @@ def _typed(table: Mapping[str, Any]) -> list[_Column]:
     for place, name in enumerate(table["columns"]):
         column = [row[place] for row in table["rows"]]
         kind = _kind(name, column)
-        # most are floats already: a call for each would take longer than all else
-        values = [value if type(value) is float else _cell(value, kind) for value in column]
+        # most are what they should be: a call for each would take longer than all else
+        values = column
+        if kind != INTEGER:
+            values = [value if type(value) is float else _cell(value, kind) for value in column]
         found.append(_Column(QgsField(name, kind), kind, values))
     return found
 
