@@ -34,7 +34,7 @@ from eoscale_engine.images.source import Inputs, sources_of
 from eoscale_engine.memory.allocation import Memory
 from eoscale_engine.memory.folder import make_folders
 from eoscale_engine.memory.store import ImageStore
-from eoscale_engine.pipeline.doubts import check_places, doubts_of
+from eoscale_engine.pipeline.doubts import check_places, doubts_of, remarks_of
 from eoscale_engine.pipeline.fold import reduce_images
 from eoscale_engine.pipeline.images import Entry, PipelineImages
 from eoscale_engine.pipeline.planning import (
@@ -448,7 +448,7 @@ class EOContextManager(PipelineImages, Engine):
         named = {role: [(e.label, e.source) for e in several] for role, several in entries.items()}
         for doubt in (*declaration.doubts(profiles), *doubts_of(declaration, named)):
             self._runs.warn(doubt)
-        for remark in declaration.remarks(profiles):
+        for remark in (*declaration.remarks(profiles), *remarks_of(declaration)):
             self._runs.remark(remark)
         return tuple(
             (item.role, tuple(entry.source for entry in entries[item.role]))

@@ -23,7 +23,7 @@ from eoscale_engine.catalogue import declarations
 from eoscale_engine.declaration import Declaration, Input, Parameter
 from eoscale_engine.filters.spectral.sensors import sensor_table
 from eoscale_engine.filters.spectral.spectral_formulas import reference_table
-from eoscale_engine.parameters import as_text
+from eoscale_engine.parameter_kinds import Choice
 
 PAGE = ROOT / "docs" / "algorithms.md"
 INDICES = ROOT / "docs" / "spectral-indices.md"
@@ -146,10 +146,12 @@ def _input(item: Input) -> str:
 
 
 def _parameter(item: Parameter) -> str:
-    default = "" if item.default in (None, "", ()) else f"`{as_text(item.default)}`"
+    default = item.kind.as_text(item.default)
+    default = f"`{default}`" if default else ""
     label = item.label + (f" [{item.unit}]" if item.unit else "")
-    choices = f" One of: {', '.join(item.choices)}." if item.choices else ""
-    help_ = item.help.rstrip(".") + "."
+    one_of = item.kind.choices if isinstance(item.kind, Choice) else ()
+    choices = f" One of: {', '.join(one_of)}." if one_of else ""
+    help_ = item.full_help.rstrip(".") + "."
     return f"| `{item.name.upper()}` | {default} | {label}: {help_}{choices} |".replace("\n", " ")
 
 

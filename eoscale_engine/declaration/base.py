@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Optional, SupportsIndex
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 from eoscale_engine.callables import rebuilt, reference_to
 from eoscale_engine.declaration.inputs import Input, Output, image
 from eoscale_engine.errors import InputError
-from eoscale_engine.parameters import Parameter, parameters_of
+from eoscale_engine.parameter_kinds import Band
+from eoscale_engine.parameters import Parameter, checked_values, parameters_of
 from eoscale_engine.profile import Profile
 from eoscale_engine.styles import Style
 
@@ -91,9 +92,8 @@ class Declaration(ABC):
         return self.one_pass
 
     def __post_init__(self) -> None:
-        for item in self.parameters():
-            value = item.checked(getattr(self, item.name), self.called)
-            object.__setattr__(self, item.name, value)
+        for name, value in checked_values(self.parameters(), vars(self), self.called).items():
+            object.__setattr__(self, name, value)
         self.validate()
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
@@ -131,9 +131,14 @@ class Declaration(ABC):
 
     def named_bands(self, role: str) -> tuple[int, ...]:
         """The numbers of bands that parameters name in the image of a role."""
-        bands = [i for i in self.parameters() if i.kind == "band" and i.role == role]
-        numbers = (getattr(self, item.name) for item in bands)
-        return tuple(number for number in numbers if number is not None)
+        return tuple(number for _, where, number in self.given_bands() if where == role)
+
+    def given_bands(self) -> Iterator[tuple[Parameter, str, int]]:
+        """The parameters that name a band and count, each with the image's role and the number."""
+        for item in self.parameters():
+            number = getattr(self, item.name)
+            if isinstance(item.kind, Band) and number is not None and item.counts(vars(self)):
+                yield item, item.kind.role, number
 
     @property
     def differing(self) -> tuple[str, ...]:
@@ -159,11 +164,10 @@ class Declaration(ABC):
                         f"{self.called} does not take {profile.dtype} pixels "
                         f"({which}). Convert the image first, a complex one to amplitude or phase."
                     )
-        bands = [item for item in self.parameters() if item.kind == "band"]
-        for item in bands:
-            number, found = getattr(self, item.name), inputs.get(item.role, ())
-            if number is not None and found and number > found[0].count:
+        for item, role, number in self.given_bands():
+            found = inputs.get(role, ())
+            if found and number > found[0].count:
                 raise InputError(
                     f"{self.called}: '{item.label}' is band {number}, but the image has "
-                    f"{found[0].count} band(s) ({item.role})."
+                    f"{found[0].count} band(s) ({role})."
                 )

@@ -1,4 +1,4 @@
-"""What makes results meaningless whatever is computed: pixels without a place, one image twice."""
+"""What is told of any run: what makes its results meaningless, and what it is given in vain."""
 
 from __future__ import annotations
 
@@ -29,14 +29,11 @@ def doubts_of(declaration: Declaration, roles: Mapping[str, Sequence[Named]]) ->
     first = next((named for several in roles.values() for named in several), None)
     if first is not None and declaration.places:
         yield from _doubts_of_place(declaration, first[0], first[1].profile)
-    bands = [item for item in declaration.parameters() if item.kind == "band"]
-    numbers = {item.name: getattr(declaration, item.name) for item in bands}
-    for one, two in combinations(bands, 2):
-        same = numbers[one.name] == numbers[two.name] is not None
-        if same and one.role == two.role:
+    for (one, *place), (two, *other) in combinations(declaration.given_bands(), 2):
+        if place == other:
             yield (
-                f"{declaration.label}: '{one.label}' and '{two.label}' are both band "
-                f"{numbers[one.name]}. Choose two different bands."
+                f"{declaration.label}: '{one.label}' and '{two.label}' are both band {place[1]}. "
+                "Choose two different bands."
             )
     looked_at = [
         (role, label, source.identity(declaration.named_bands(role)))
@@ -51,6 +48,17 @@ def doubts_of(declaration: Declaration, roles: Mapping[str, Sequence[Named]]) ->
             yield (
                 f"{declaration.label}: '{label}' is given {which}, which makes the result "
                 "meaningless. Choose two different images or bands."
+            )
+
+
+def remarks_of(declaration: Declaration) -> Iterator[str]:
+    """Parameters that are given to no purpose: each a sentence."""
+    values = vars(declaration)
+    for item in declaration.parameters():
+        if not item.counts(values) and values[item.name] != item.default:
+            yield (
+                f"{declaration.called}: '{item.label}' is given, but has a part in the result only "
+                f"{item.condition}."
             )
 
 

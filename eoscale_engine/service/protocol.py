@@ -1,7 +1,8 @@
 """JSON lines over pipes: one message a line, in UTF-8.
 
-Parameters may be infinite or NaN, for which JSON has no words: Python's own ``Infinity``,
-``-Infinity`` and ``NaN`` stand for them. Results are strict JSON.
+Parameters may be infinite or NaN, for which JSON has no words: texts stand for them (see
+:meth:`eoscale_engine.parameter_kinds.Kind.as_json`), or Python's own ``Infinity``, ``-Infinity``
+and ``NaN``. Results are strict JSON.
 
 The client sends ``{"start": ...}`` first, then ``{"run": id, "job": ...}``, ``{"cancel": id}`` and
 ``{"release": [names]}``; it ends the engine by closing the pipe. The engine answers

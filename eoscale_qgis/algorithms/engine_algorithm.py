@@ -39,7 +39,7 @@ from eoscale_qgis.algorithms.inputs import (
 )
 from eoscale_qgis.algorithms.outcome import Destinations, deliver_summary, facts_of, present_table
 from eoscale_qgis.algorithms.parameters import (
-    finite,
+    for_qgis,
     unknown_names,
     values_of,
     with_chosen_texts,
@@ -133,7 +133,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             # first: it says what is wrong, where QGIS says "Incorrect parameter value" alone
             recipe, fields = self._recipe, self._field_values(values, context)
             check_parameters(recipe, fields)
-            checked = {**values, **finite(recipe, fields)}
+            checked = for_qgis(recipe, values, fields)
             ok, message = super().checkParameterValues(checked, context)
             if not ok:
                 return ok, message
@@ -307,7 +307,13 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         }
         return {
             "declaration": self._recipe.job,
-            "parameters": fields,
+            "parameters": {
+                **fields,
+                **{
+                    item.name: item.kind.as_json(fields[item.name])
+                    for item in self._recipe.parameters
+                },
+            },
             "inputs": {**images, **{layer.role: [layer.as_job()] for layer in polygons}},
             "extent": self._extent,
             "align": "" if align == NO_ALIGNMENT else cast(str, align),

@@ -17,6 +17,7 @@ from qgis.core import (
 
 from eoscale_engine.declaration import Input
 from eoscale_engine.errors import InputError
+from eoscale_engine.parameter_kinds import Field
 from eoscale_qgis.algorithms.recipe import Recipe
 from eoscale_qgis.grids import grids_of, name_of, own_grid, require_drawable, require_same_grid
 from eoscale_qgis.layers import Source, source_of
@@ -65,7 +66,7 @@ def polygons_of(
         named = (
             fields[parameter.name]
             for parameter in recipe.parameters
-            if parameter.kind == "field" and parameter.role == item.role
+            if parameter.kind == Field(item.role)
         )
         wanted = [name for name in named if name]
         origin, file = _origin(algorithm, values, item, context)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, Optional
 
 from qgis.core import (
@@ -22,10 +24,28 @@ from qgis.core import (
     QgsProperty,
 )
 
-from eoscale_engine.parameters import Parameter, as_text
+from eoscale_engine.parameter_kinds import (
+    Band,
+    Boolean,
+    Choice,
+    Expression,
+    Field,
+    File,
+    Integer,
+    Json,
+    Kind,
+    Matrix,
+    Number,
+    Numbers,
+    Table,
+    Text,
+)
+from eoscale_engine.parameters import Parameter, checked_values
 from eoscale_qgis.algorithms.recipe import Recipe
 
 ADVANCED = QgsProcessingParameterDefinition.Flag.FlagAdvanced
+METADATA = "eoscale"
+"""Where a parameter's metadata hold a kind's hints, and ``counts_when``."""
 
 
 def described(
@@ -47,53 +67,94 @@ def choice(
     )
 
 
-def definition_of(item: Parameter) -> QgsProcessingParameterDefinition:
-    """The Processing parameter for a declaration's."""
-    name, optional = item.name.upper(), item.optional
-    label = f"{item.label} ({item.unit})" if item.unit else item.label
-    definition: QgsProcessingParameterDefinition
-    if item.kind in ("integer", "number"):
-        kinds = QgsProcessingParameterNumber.Type
-        kind = kinds.Integer if item.kind == "integer" else kinds.Double
-        definition = QgsProcessingParameterNumber(name, label, kind, item.default, optional)
-        if item.minimum is not None and 0 < item.minimum < 1e-6:
-            # the 6 decimals of QGIS's dialogs would round small numbers: 0.0000275 of Landsat
-            definition.setMetadata({"widget_wrapper": {"decimals": 9}})
-        if item.minimum is not None:
-            definition.setMinimum(item.minimum)
-        if item.maximum is not None:
-            definition.setMaximum(item.maximum)
-    elif item.kind == "boolean":
-        definition = QgsProcessingParameterBoolean(name, label, item.default, optional)
-    elif item.kind == "choice":
-        definition = choice(name, label, item.choices, item.default, optional=optional)
-    elif item.kind == "file":
-        behavior = QgsProcessingParameterFile.Behavior.File
-        suffix = item.suffix.lstrip(".")
-        # An empty path and no path are the same here, but only None passes as a default.
-        default = item.default or None
-        definition = QgsProcessingParameterFile(name, label, behavior, suffix, default, optional)
-    elif item.kind == "band":
-        # QGIS refuses a band that is not given, whatever its default
-        empty = optional or item.default is not None
-        definition = QgsProcessingParameterBand(name, label, item.default, item.role, empty)
-    elif item.kind == "field":
-        empty = optional or item.default == ""
-        definition = QgsProcessingParameterField(
-            name, label, item.default, item.role, optional=empty
-        )
-    elif item.kind == "table":
-        cells = ["" if cell is None else cell for row in item.default or () for cell in row]
-        definition = QgsProcessingParameterMatrix(
-            name, label, 1, False, list(item.columns), cells, optional
-        )
-    else:
-        several_lines = item.kind in ("expression", "json", "matrix")
-        empty = optional or item.default in ("", ())
-        definition = QgsProcessingParameterString(
-            name, label, as_text(item.default), several_lines, empty
-        )
-    return described(definition, item.help, advanced=item.advanced)
+Hints = Mapping[str, Any]
+Definition = QgsProcessingParameterDefinition
+
+
+def _number(
+    kind: QgsProcessingParameterNumber.Type, item: Parameter, name: str, label: str, hints: Hints
+) -> Definition:
+    definition = QgsProcessingParameterNumber(name, label, kind, item.default, item.optional)
+    if "decimals" in hints:
+        definition.setMetadata({"widget_wrapper": {"decimals": hints["decimals"]}})
+    if "minimum" in hints:
+        definition.setMinimum(hints["minimum"])
+    if "maximum" in hints:
+        definition.setMaximum(hints["maximum"])
+    return definition
+
+
+def _boolean(item: Parameter, name: str, label: str, _hints: Hints) -> Definition:
+    return QgsProcessingParameterBoolean(name, label, item.default, item.optional)
+
+
+def _choice(item: Parameter, name: str, label: str, hints: Hints) -> Definition:
+    return choice(name, label, hints["choices"], item.default, optional=item.optional)
+
+
+def _file(item: Parameter, name: str, label: str, hints: Hints) -> Definition:
+    behavior = QgsProcessingParameterFile.Behavior.File
+    suffix = hints.get("suffix", "").lstrip(".")
+    # An empty path and no path are the same here, but only None passes as a default.
+    default = item.default or None
+    return QgsProcessingParameterFile(name, label, behavior, suffix, default, item.optional)
+
+
+def _band(item: Parameter, name: str, label: str, hints: Hints) -> Definition:
+    # QGIS refuses a band that is not given, whatever its default
+    empty = item.optional or item.default is not None
+    return QgsProcessingParameterBand(name, label, item.default, hints["role"], empty)
+
+
+def _field(item: Parameter, name: str, label: str, hints: Hints) -> Definition:
+    empty = item.optional or item.default == ""
+    return QgsProcessingParameterField(name, label, item.default, hints["role"], optional=empty)
+
+
+def _table(item: Parameter, name: str, label: str, hints: Hints) -> Definition:
+    cells = ["" if cell is None else cell for row in item.default or () for cell in row]
+    columns = hints["columns"]
+    return QgsProcessingParameterMatrix(name, label, 1, False, columns, cells, item.optional)
+
+
+def _text(item: Parameter, name: str, label: str, hints: Hints) -> Definition:
+    default = None if item.default is None else item.kind.as_text(item.default)
+    several_lines, empty = "several_lines" in hints, item.optional or default == ""
+    return QgsProcessingParameterString(name, label, default, several_lines, empty)
+
+
+_DEFINITIONS: dict[type[Kind], Callable[[Parameter, str, str, Hints], Definition]] = {
+    Integer: partial(_number, QgsProcessingParameterNumber.Type.Integer),
+    Number: partial(_number, QgsProcessingParameterNumber.Type.Double),
+    Boolean: _boolean,
+    Choice: _choice,
+    Text: _text,
+    Expression: _text,
+    Json: _text,
+    File: _file,
+    Band: _band,
+    Field: _field,
+    Numbers: _text,
+    Matrix: _text,
+    Table: _table,
+}
+"""How QGIS has the values of each kind: all that a new kind needs here."""
+
+_TEXTS = (Text, Expression, File, Field)
+"""Kinds whose values QGIS reads: it makes texts of numbers."""
+
+
+def definition_of(item: Parameter) -> Definition:
+    """The Processing parameter for a declaration's, with what a dialog may want to know of it."""
+    if item.counts_when and item.default is None:
+        item = replace(item, optional=True)  # the declaration refuses what misses where it counts
+    label, hints = f"{item.label} ({item.unit})" if item.unit else item.label, item.kind.hints
+    definition = _DEFINITIONS[type(item.kind)](item, item.name.upper(), label, hints)
+    if item.counts_when:
+        counts = {name.upper(): list(wanted) for name, wanted in item.counts_when.items()}
+        hints["counts_when"] = counts
+    definition.setMetadata({**definition.metadata(), METADATA: hints})
+    return described(definition, item.full_help, advanced=item.advanced)
 
 
 def unknown_names(algorithm: QgsProcessingAlgorithm, parameters: Mapping[str, Any]) -> list[str]:
@@ -140,12 +201,6 @@ def values_of(
     The declaration itself reads numbers, as it does in Python: QGIS's own way takes what it cannot
     read for 0, cuts fractions off integers, and takes the default where they are too large.
     """
-    read = {
-        "file": algorithm.parameterAsFile,
-        "field": algorithm.parameterAsString,
-        "text": algorithm.parameterAsString,
-        "expression": algorithm.parameterAsString,
-    }
     values = {}
     for item in recipe.parameters:
         name = item.name.upper()
@@ -153,16 +208,23 @@ def values_of(
         if isinstance(given, QgsProperty):
             given = given.value(context.expressionContext())[0]
         # a list is refused: as text, QGIS takes it for nothing
-        if item.kind in read and not isinstance(given, (type(None), list, tuple, dict)):
-            given = read[item.kind](parameters, name, context)
-        values[item.name] = item.checked(item.default if given is None else given, recipe.label)
-    return values
+        if isinstance(item.kind, _TEXTS) and not isinstance(given, (type(None), list, tuple, dict)):
+            given = algorithm.parameterAsString(parameters, name, context)
+        values[item.name] = item.default if given is None else given
+    return checked_values(recipe.parameters, values, recipe.label)
 
 
-def finite(recipe: Recipe, fields: Mapping[str, Any]) -> dict[str, float]:
-    """What QGIS may check in place of infinite numbers, which it takes for none in any range."""
-    return {
-        item.name.upper(): item.minimum or 0.0
-        for item in recipe.parameters
-        if item.kind == "number" and fields[item.name] in (math.inf, -math.inf)
-    }
+def for_qgis(
+    recipe: Recipe, values: Mapping[str, Any], fields: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The values of a run, of which QGIS may check all.
+
+    It takes infinite numbers for none in any range, and needs values that have no part in the run.
+    """
+    checked = dict(values)
+    for item in recipe.parameters:
+        if not item.counts(fields):
+            checked.pop(item.name.upper(), None)
+        elif fields[item.name] in (math.inf, -math.inf):
+            checked[item.name.upper()] = item.kind.hints.get("minimum", 0.0)
+    return checked

@@ -17,6 +17,7 @@ from scipy import ndimage
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.neighbourhood.convolution import PRESETS, Convolution
 from eoscale_engine.filters.neighbourhood.kernels import Kernel
+from eoscale_engine.parameter_kinds import Choice, Matrix
 from eoscale_engine.profile import Band
 from eoscale_engine.styles import DIVERGING, Ramp
 from tests.engine.neighbourhoods import (
@@ -406,8 +407,8 @@ def test_parameters_of_the_dialog() -> None:
     assert list(found) == [
         "kernel", "weights", "normalise", "nodata", "fill", "border", "file",
     ]  # fmt: skip
-    assert found["weights"].kind == "matrix"
-    assert found["border"].choices == ("reflect", "nearest", "invalid")
+    assert found["weights"].kind == Matrix()
+    assert found["border"].kind == Choice(("reflect", "nearest", "invalid"))
     assert Convolution(weights="1 2 1; 2 4 2; 1 2 1") == Convolution()
 
 

@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.neighbourhood.gaussian import Gaussian
+from eoscale_engine.parameter_kinds import Choice
 from eoscale_engine.profile import Band
 from tests.engine.neighbourhoods import (
     REAL_DTYPES,
@@ -184,5 +185,5 @@ def test_wrong_parameters(wrong: dict[str, Any]) -> None:
 def test_parameters_of_the_dialog() -> None:
     found = {item.name: item for item in Gaussian.parameters()}
     assert list(found) == ["sigma", "truncate", "fill", "border"]
-    assert found["border"].choices == ("reflect", "nearest", "invalid")
+    assert found["border"].kind == Choice(("reflect", "nearest", "invalid"))
     assert Gaussian(2).margin == 8

@@ -7,6 +7,7 @@ from osgeo import gdal, ogr, osr
 
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.filters.sample.sample_scene import SampleScene
+from eoscale_engine.parameter_kinds import Field
 from scripts.samples import BY_ROLE, roles_of
 
 
@@ -69,6 +70,6 @@ def inputs_of(kind, samples, without):
         files = [samples[name] for name in names]
         values[item.role] = files if item.many else files[0]
     for item in kind.parameters():
-        if item.kind == "field" and item.role in values:
+        if isinstance(item.kind, Field) and item.kind.role in values:
             values[item.name.upper()] = "class"
     return values

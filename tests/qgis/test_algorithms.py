@@ -21,7 +21,7 @@ from qgis.PyQt.QtCore import QUrl
 
 from eoscale_engine.catalogue import declarations
 from eoscale_engine.errors import OutputError, TileError
-from eoscale_engine.parameters import as_text
+from eoscale_engine.parameter_kinds import File, Table
 from eoscale_qgis.algorithms.definition import definitions
 from eoscale_qgis.algorithms.destinations import check_destinations
 from eoscale_qgis.algorithms.engine_algorithm import EngineAlgorithm
@@ -98,10 +98,14 @@ def test_every_field_is_a_parameter_with_its_default(provider):
             if definition.isDestination():
                 continue
             assert definition is not None, (name, item.name)
-            default = as_text(item.default)
-            if item.kind == "table":
-                default = [cell for row in item.default or () for cell in row]
-            assert definition.defaultValue() == (default if item.kind != "file" else None)
+            default = item.default
+            if isinstance(item.kind, Table):
+                default = [cell for row in default or () for cell in row]
+            elif isinstance(item.kind, File):
+                default = None
+            elif isinstance(default, tuple):
+                default = item.kind.as_text(default)
+            assert definition.defaultValue() == default
         for number, _ in declaration.numbers:
             assert algorithm.outputDefinition(number.upper()) is not None
 
@@ -521,8 +525,8 @@ def test_numbers_and_matrices_may_come_as_lists(provider, engines, image):
     run("convolution", INPUT=image, WEIGHTS=[[0, 1, 0], [1, 4, 1], [0, 1, 0]], OUTPUT=TEMPORARY)
     run("percentiles", INPUT=image, PERCENTILES=[5, 95])
     jobs = [job for engine in engines for job in engine.jobs]
-    assert jobs[0]["parameters"]["weights"] == ((0, 1, 0), (1, 4, 1), (0, 1, 0))
-    assert jobs[1]["parameters"]["percentiles"] == (5, 95)
+    assert jobs[0]["parameters"]["weights"] == [[0, 1, 0], [1, 4, 1], [0, 1, 0]]
+    assert jobs[1]["parameters"]["percentiles"] == [5, 95]
 
 
 def test_small_numbers_can_be_typed(provider):
