@@ -83,7 +83,11 @@ class ConnectedComponents(Procedure):
         help="Pixels of which values are objects; the others are the background.",
     )
     values: tuple[float, ...] = parameter(
-        (), kind="numbers", label="Given values", help="Stored values, separated by commas."
+        (),
+        kind="numbers",
+        label="Given values",
+        help="Stored values, separated by commas.",
+        counts_when={"selection": ("given values",)},
     )
 
     def validate(self) -> None:

@@ -94,7 +94,10 @@ class FillHoles(Procedure):
         help="Pixels of the hole's value, or nodata, NaN and masked pixels.",
     )
     background: float = parameter(
-        0.0, label="Value of holes", help="A stored value, without the band's scale and offset."
+        0.0,
+        label="Value of holes",
+        help="A stored value, without the band's scale and offset.",
+        counts_when={"holes": ("pixels of a value",)},
     )
     maximum: Optional[float] = parameter(
         None,
@@ -112,7 +115,10 @@ class FillHoles(Procedure):
         help="The one value all around, that along most of the border, or a given one.",
     )
     value: float = parameter(
-        1.0, label="Given value", help="A stored value, without the band's scale and offset."
+        1.0,
+        label="Given value",
+        help="A stored value, without the band's scale and offset.",
+        counts_when={"filling": ("given value",)},
     )
     connectivity: str = parameter(
         "4", choices=CONNECTIVITIES, label="Connectivity of holes", help=CONNECTIVITY_HELP

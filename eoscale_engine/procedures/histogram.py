@@ -121,22 +121,34 @@ class Histogram(Procedure):
         minimum=1,
         maximum=MAXIMUM_BINS,
         label="Number of bins",
-        help="For automatic bins, the most; for bins by number, as many",
+        help="The most, where they are automatic",
+        counts_when={"binning": ("automatic", "number")},
     )
     width: Optional[float] = parameter(
-        None, minimum=0, label="Width of a bin", help="For bins by width, in the image's own unit"
+        None,
+        minimum=0,
+        label="Width of a bin",
+        help="In the image's own unit",
+        counts_when={"binning": ("width",)},
     )
     edges: tuple[float, ...] = parameter(
         (),
         kind="numbers",
         label="Edges of the bins",
-        help="For bins by edges: two or more, ascending, separated by commas",
+        help="Two or more, ascending, separated by commas",
+        counts_when={"binning": ("edges",)},
     )
     lower: Optional[float] = parameter(
-        None, label="Lower bound", help="Start of the first bin; the smallest value if not set"
+        None,
+        label="Lower bound",
+        help="Start of the first bin; the smallest value if not set",
+        counts_when={"binning": ("automatic", "number", "width", "integers")},
     )
     upper: Optional[float] = parameter(
-        None, label="Upper bound", help="End of the last bin; the largest value if not set"
+        None,
+        label="Upper bound",
+        help="End of the last bin; the largest value if not set",
+        counts_when={"binning": ("automatic", "number", "width", "integers")},
     )
     cumulative: bool = parameter(
         False, label="Cumulative plot", help="Plot the cumulative share in place of the counts"
@@ -146,14 +158,9 @@ class Histogram(Procedure):
 
     def validate(self) -> None:
         """Refuse a missing width, edges out of order and bounds that enclose nothing."""
-        for name, given in (("width", self.width), ("edges", self.edges)):
-            if given and self.binning != name:
-                raise InputError(
-                    f"Histogram: bins are made by '{self.binning}', but '{name}' is given. Choose "
-                    f"bins by {name}, or leave it empty."
-                )
         if self.binning == "edges":
             self._check_edges()
+            return
         if self.binning == "width" and not (self.width and math.isfinite(self.width)):
             raise InputError("Histogram: bins by width need a width greater than 0.")
         for bound in (self.lower, self.upper):
@@ -173,10 +180,6 @@ class Histogram(Procedure):
                 "one before, such as 0, 1, 2.5, 10."
             )
         affordable(steps.size)
-        if not (self.lower is self.upper is None):
-            raise InputError(
-                "Histogram: bins by edges begin and end with the edges. Leave the bounds empty."
-            )
 
     def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
         """Refuse complex images, and bins for each integer where values are not integers."""

@@ -134,6 +134,7 @@ class ImageComparison(Procedure):
         choices=WINDOWS,
         label="Window of the structural similarity",
         help="Gaussian: 11 x 11 pixels, sigma 1.5. Uniform: 7 x 7 pixels, faster",
+        counts_when={"ssim": (True,)},
         advanced=True,
     )
     raw: bool = parameter(**RAW)

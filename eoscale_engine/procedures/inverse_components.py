@@ -58,18 +58,23 @@ class InversePrincipalComponents(Procedure):
     eigenvectors: tuple[tuple[float, ...], ...] = parameter(
         (),
         kind="matrix",
-        help="Without a file: one row for each component, one number for each band.",
+        help="One row for each component, one number for each band.",
+        counts_when={"file": (None,)},
         advanced=True,
     )
     means: tuple[float, ...] = parameter(
-        (), kind="numbers", help="Without a file: the mean of each band; all 0 if not set.",
+        (),
+        kind="numbers",
+        help="The mean of each band; all 0 if not set.",
         advanced=True,
-    )  # fmt: skip
+        counts_when={"file": (None,)},
+    )
     divisors: tuple[float, ...] = parameter(
         (),
         kind="numbers",
-        help="Without a file: by what each band was divided (its standard deviation, for the "
-        "correlation matrix); all 1 if not set.",
+        help="By what each band was divided (its standard deviation, for the correlation matrix); "
+        "all 1 if not set.",
+        counts_when={"file": (None,)},
         advanced=True,
     )
 

@@ -116,7 +116,10 @@ class ObjectSize(Procedure):
         help="What the pixels of other objects become.",
     )
     value: float = parameter(
-        0.0, label="Given value", help="A stored value, without the band's scale and offset."
+        0.0,
+        label="Given value",
+        help="A stored value, without the band's scale and offset.",
+        counts_when={"replacement": ("given value",)},
     )
     connectivity: str = parameter("4", choices=CONNECTIVITIES, help=CONNECTIVITY_HELP)
     selection: str = parameter(
@@ -130,6 +133,7 @@ class ObjectSize(Procedure):
         kind="numbers",
         label="Given values of objects",
         help="Stored values, separated by commas.",
+        counts_when={"selection": ("given values",)},
     )
 
     @property

@@ -21,6 +21,8 @@ from eoscale_engine.errors import InputError
 from eoscale_engine.filters.radar.speckle import (
     AMPLITUDE,
     DECIBEL,
+    ENHANCED,
+    FROST,
     GAMMA,
     METHODS,
     REFINED,
@@ -131,6 +133,7 @@ class SpeckleFilter(Procedure):
         unit="pixels",
         help="Half-width of the window; 3 is 7 x 7, which refined Lee always has. Frost and Lee "
         "sigma take time by its square",
+        counts_when={"method": tuple(name for name in METHODS if name != REFINED)},
     )
     looks: Optional[float] = parameter(
         None,
@@ -144,14 +147,16 @@ class SpeckleFilter(Procedure):
         minimum=0,
         maximum=100,
         label="Damping factor",
-        help="Of Frost and enhanced Lee: the larger, the less is smoothed",
+        help="The larger, the less is smoothed",
+        counts_when={"method": (FROST, ENHANCED)},
     )
     speckle_share: float = parameter(
         0.9,
         minimum=0.5,
         maximum=0.95,
         label="Share of the speckle",
-        help="Of Lee sigma: which share of the speckle the range of pixels holds",
+        help="Which share of the speckle the range of pixels holds",
+        counts_when={"method": (SIGMA,)},
     )
 
     def validate(self) -> None:

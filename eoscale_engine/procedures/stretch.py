@@ -87,19 +87,40 @@ class Stretch(Procedure):
         help="How the values that become the lowest and the highest byte are found.",
     )
     lower_percentile: float = parameter(
-        2.0, minimum=0, maximum=100, unit="%", help="By percentiles: share of pixels below."
+        2.0,
+        minimum=0,
+        maximum=100,
+        unit="%",
+        help="Share of pixels below.",
+        counts_when={"method": ("percentiles",)},
     )
     upper_percentile: float = parameter(
-        98.0, minimum=0, maximum=100, unit="%", help="By percentiles: where the highest byte is."
+        98.0,
+        minimum=0,
+        maximum=100,
+        unit="%",
+        help="Where the highest byte is.",
+        counts_when={"method": ("percentiles",)},
     )
     deviations: float = parameter(
         2.0,
         minimum=0.01,
         maximum=100,
-        help="By standard deviations: how many, on either side of the mean.",
+        help="How many, on either side of the mean.",
+        counts_when={"method": ("standard deviations",)},
     )
-    lower: Optional[float] = parameter(None, label="Lower bound", help="For stretching by values.")
-    upper: Optional[float] = parameter(None, label="Upper bound", help="For stretching by values.")
+    lower: Optional[float] = parameter(
+        None,
+        label="Lower bound",
+        help="The value that becomes the lowest byte.",
+        counts_when={"method": ("values",)},
+    )
+    upper: Optional[float] = parameter(
+        None,
+        label="Upper bound",
+        help="The value that becomes the highest byte.",
+        counts_when={"method": ("values",)},
+    )
     common: bool = parameter(
         False, label="Same bounds for all bands", help="Keeps the proportions of the bands."
     )

@@ -119,6 +119,7 @@ class ZonalStatistics(Procedure):
         (50.0,),
         kind="numbers",
         help="0 to 100, separated by commas; 50 is the median. Empty for none.",
+        counts_when={"weighted": (False,)},
     )
     frequencies: bool = parameter(
         False,
@@ -133,7 +134,7 @@ class ZonalStatistics(Procedure):
         help="Each pixel counts by the share of it that a polygon covers: for polygons that are "
         "small beside pixels",
     )
-    all_touched: bool = parameter(**ALL_TOUCHED)
+    all_touched: bool = parameter(**ALL_TOUCHED, counts_when={"weighted": (False,)})
     raw: bool = parameter(**RAW)
 
     @property
@@ -148,9 +149,10 @@ class ZonalStatistics(Procedure):
 
     def validate(self) -> None:
         """Refuse what is no percentage."""
-        if len(self.percentiles or ()) > MOST_PERCENTILES:
+        percentiles = () if self.weighted else self.percentiles or ()
+        if len(percentiles) > MOST_PERCENTILES:
             raise InputError(f"{self.label}: give at most {MOST_PERCENTILES} percentages.")
-        check_percentiles(self.label, self.percentiles or ())
+        check_percentiles(self.label, percentiles)
         if self.weighted and self.frequencies:
             raise InputError(
                 f"{self.label}: majority, minority and variety are not found by covered area. "

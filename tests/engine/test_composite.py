@@ -455,9 +455,9 @@ def test_no_quality_on_any_date_is_nodata() -> None:
     [
         ({"statistic": "mean", "result": "image number"}, "no single image"),
         ({"statistic": "majority", "result": "image number"}, "no single image"),
-        ({"percentile": 101}, "at most 100"),
+        ({"statistic": "percentile", "percentile": 101}, "at most 100"),
         ({"minimum_count": 0}, "at least 1"),
-        ({"quality_band": 0}, "at least 1"),
+        ({"statistic": "best pixel", "quality_band": 0}, "at least 1"),
         ({"statistic": "mode"}, "majority"),
     ],
 )

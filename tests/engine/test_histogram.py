@@ -292,9 +292,13 @@ def test_wrong_edges(edges: Any) -> None:
         Histogram(binning="edges", edges=edges)
 
 
-def test_edges_take_no_bounds() -> None:
-    with pytest.raises(InputError, match="bounds empty"):
-        Histogram(binning="edges", edges=(1, 2), lower=0)
-    for given in ({"edges": (1, 2)}, {"width": 2.0}):
-        with pytest.raises(InputError, match="bins are made by 'automatic'"):
-            Histogram(**given)
+@pytest.mark.parametrize(
+    ("options", "in_vain"),
+    [({"binning": "edges", "edges": (1, 2)}, {"lower": 3, "upper": 0}),
+     ({}, {"edges": (2, 1), "width": 2}), ({"binning": "integers"}, {"bins": 1, "width": -2})],
+)  # fmt: skip
+def test_what_bins_are_not_made_by_has_no_part(
+    options: dict[str, Any], in_vain: dict[str, Any]
+) -> None:
+    pixels = np.arange(12, dtype="int16").reshape(1, 3, 4)
+    assert histogram(pixels, **options, **in_vain) == histogram(pixels, **options)

@@ -509,13 +509,13 @@ def test_an_extent_has_the_real_pixels_around_it() -> None:
     "parameters",
     [
         {"method": "lee"},
-        {"radius": 0},
+        {"method": "Lee", "radius": 0},
         {"looks": 0},
         {"looks": math.inf},
         {"looks": -1},
         {"data": "phase"},
-        {"damping": -1},
-        {"speckle_share": 0.99},
+        {"method": "Frost", "damping": -1},
+        {"method": "Lee sigma", "speckle_share": 0.99},
     ],
 )
 def test_bad_parameters_are_refused(parameters: dict[str, Any]) -> None:

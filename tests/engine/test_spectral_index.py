@@ -568,8 +568,8 @@ def test_what_is_missing_is_said() -> None:
     )
     SpectralIndex(index="rbr", sensor="modis").check({"INPUT": [seven], "AFTER": [seven]})
     refused("complex64", {"red": 1, "nir": 2}, INPUT=Profile(5, 5, "complex64", (Band(),) * 2))
-    for bad in ({"index": "nvdi"}, {"sensor": "meteosat"}, {"soil_factor": 2}, {"red": 0},
-                {"reflectance_scale": 0}):  # fmt: skip
+    for bad in ({"index": "nvdi"}, {"sensor": "meteosat"}, {"red": 0},
+                {"index": "savi", "soil_factor": 2}, {"reflectance_scale": 0}):  # fmt: skip
         with pytest.raises(InputError):
             SpectralIndex(**bad)
 

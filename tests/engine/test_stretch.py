@@ -150,7 +150,8 @@ def test_colours_stay_as_they_are() -> None:
     [{"method": "values"}, {"method": "values", "lower": 1.0}, {"method": "equalise"},
      {"method": "values", "lower": 2.0, "upper": 2.0}, {"lower_percentile": 98.0},
      {"method": "values", "lower": 2.0, "upper": float("inf")}, {"lowest": 0}, {"highest": 256},
-     {"lowest": 200, "highest": 100}, {"gamma": 0.0}, {"deviations": 0.0}],
+     {"lowest": 200, "highest": 100}, {"gamma": 0.0},
+     {"method": "standard deviations", "deviations": 0.0}],
 )  # fmt: skip
 def test_wrong_parameters(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError):

@@ -5,6 +5,8 @@ The headless way is in ``tests/headless``.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import processing
 import pytest
 from qgis.core import (
@@ -20,6 +22,7 @@ from qgis.core import (
 )
 from qgis.gui import QgsGui, QgsProcessingGui
 
+from eoscale_engine.declaration import parameter
 from eoscale_qgis.algorithms.engine_algorithm import EngineAlgorithm
 from eoscale_qgis.algorithms.recipe import recipe_of
 from tests.engine.every_kind import REFUSED, TAKEN, EveryKind, taken
@@ -153,3 +156,53 @@ def test_a_number_that_a_dialog_leaves_open(every_kind, context):
     assert wrapper.parameterValue() is None
     widget.setValue(5.25)
     assert wrapper.parameterValue() == 5.25
+
+
+# ---------------------------------------------------------------- what counts only sometimes
+
+
+@dataclass(frozen=True)
+class Sometimes(EveryKind):
+    """Two parameters that count for one choice alone; one must be given then."""
+
+    name = "sometimes"
+
+    limit: float = parameter(None, minimum=0, help="Any", counts_when={"choice": ("sum",)})
+    positive: float = parameter(1, minimum=0, help="Any.", counts_when={"choice": ("sum",)})
+
+
+@pytest.fixture
+def sometimes(provider):
+    provider.addAlgorithm(EngineAlgorithm(recipe_of(Sometimes)))
+    return provider.algorithm("sometimes")
+
+
+@pytest.mark.parametrize("values", [{}, {"LIMIT": -1, "POSITIVE": -2}, {"POSITIVE": "many"}])
+def test_what_does_not_count_is_not_refused(sometimes, engines, image, values):
+    processing.run(sometimes, {"INPUT": image, "OUTPUT": TEMPORARY, **values})
+    [job] = engines[0].jobs
+    assert (job["parameters"]["limit"], job["parameters"]["positive"]) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [({}, "'Limit' needs a value"), ({"LIMIT": 1, "POSITIVE": -2}, "'Positive' is -2")],
+)
+def test_what_counts_is_refused(sometimes, engines, image, values, reason):
+    with pytest.raises(QgsProcessingException, match=reason):
+        processing.run(sometimes, {"INPUT": image, "OUTPUT": TEMPORARY, "CHOICE": "sum", **values})
+    assert not engines
+
+
+def test_a_dialog_can_know_when_it_counts(sometimes):
+    definition = sometimes.parameterDefinition("POSITIVE")
+    assert definition.help() == "Any. Only with CHOICE = sum."
+    hints = {"kind": "number", "minimum": 0, "counts_when": {"CHOICE": ["sum"]}}
+    assert definition.metadata()["eoscale"] == hints
+    assert definition.clone().metadata()["eoscale"] == hints
+
+
+def test_a_dialog_can_know_all_of_each_kind(every_kind):
+    for item in EveryKind.parameters():
+        definition = every_kind.parameterDefinition(item.name.upper())
+        assert definition.metadata()["eoscale"] == item.kind.hints

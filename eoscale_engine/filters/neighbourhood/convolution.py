@@ -122,6 +122,7 @@ class Convolution(ImageFilter):
         label="Weights",
         help="Rows of numbers from the top of the image on, separated by semicolons: 1 2 1; 2 4 2; "
         "1 2 1. An odd number of rows and of columns, at most 255.",
+        counts_when={"kernel": ("given",), "file": (None,)},
     )
     normalise: bool = parameter(
         True,
@@ -145,7 +146,8 @@ class Convolution(ImageFilter):
         kind="file",
         label="File of weights",
         help="A text or CSV file in place of the weights above: one row a line, numbers separated "
-        "by spaces, tabs, commas or semicolons. For the kernel 'given'.",
+        "by spaces, tabs, commas or semicolons.",
+        counts_when={"kernel": ("given",)},
     )
 
     @property

@@ -131,7 +131,12 @@ class FocalStatistics(ImageFilter):
         "those within the inner radius; given: as the window's cells say.",
     )
     radius: int = parameter(
-        1, minimum=1, maximum=512, unit="pixels", help="Half-width of the window; 1 is 3 x 3."
+        1,
+        minimum=1,
+        maximum=512,
+        unit="pixels",
+        help="Half-width of the window; 1 is 3 x 3.",
+        counts_when={"shape": (*SHAPES, "ring")},
     )
     nodata: str = parameter(
         "ignore",
@@ -158,7 +163,8 @@ class FocalStatistics(ImageFilter):
         minimum=0,
         maximum=100,
         unit="%",
-        help="Which percentile, for the statistic of this name.",
+        help="0 is the minimum, 50 the median, 100 the maximum.",
+        counts_when={"statistic": ("percentile",)},
     )
     inner_radius: float = parameter(
         1.0,
@@ -166,14 +172,16 @@ class FocalStatistics(ImageFilter):
         maximum=512,
         unit="pixels",
         help="Where a ring begins: its pixels are at least so far from the centre.",
+        counts_when={"shape": ("ring",)},
         advanced=True,
     )
     window: Optional[tuple[tuple[float, ...], ...]] = parameter(
         None,
         kind="matrix",
         label="Given window",
-        help="For the shape 'given', in place of a radius: rows of 1 (in the window) and 0, as "
-        "many rows as columns or not, but odd numbers of both, such as 0 1 0; 1 1 1; 0 1 0.",
+        help="In place of a radius: rows of 1 (in the window) and 0, as many rows as columns or "
+        "not, but odd numbers of both, such as 0 1 0; 1 1 1; 0 1 0.",
+        counts_when={"shape": ("given",)},
         advanced=True,
     )
 

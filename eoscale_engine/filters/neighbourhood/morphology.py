@@ -97,6 +97,7 @@ class Morphology(ImageFilter):
         maximum=360,
         unit="degrees",
         help="Of a line: 0 lies along the rows, 90 along the columns, 45 goes up to the right",
+        counts_when={"shape": ("line",)},
     )
     nodata: str = parameter(
         "ignore",

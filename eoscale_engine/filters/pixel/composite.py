@@ -97,21 +97,24 @@ class TemporalComposite(ImageFilter):
         maximum=100,
         unit="%",
         label="Percentile",
-        help="For the statistic 'percentile': 0 is the minimum, 50 the median, 100 the maximum.",
+        help="0 is the minimum, 50 the median, 100 the maximum.",
+        counts_when={"statistic": ("percentile",)},
     )
     quality_band: int = parameter(
         1,
         minimum=1,
         label="Quality band",
-        help="For 'best pixel': the band whose largest value is the best, or band a of "
-        "(a - b) / (a + b); counted among the chosen bands.",
+        help="The band whose largest value is the best, or band a of (a - b) / (a + b); counted "
+        "among the chosen bands.",
+        counts_when={"statistic": ("best pixel",)},
     )
     second_quality_band: Optional[int] = parameter(
         None,
         minimum=1,
         label="Second quality band",
-        help="For 'best pixel': band b of the quality (a - b) / (a + b), counted among the chosen "
-        "bands. Empty: band a itself.",
+        help="Band b of the quality (a - b) / (a + b), counted among the chosen bands. Empty: band "
+        "a itself.",
+        counts_when={"statistic": ("best pixel",)},
     )
     minimum_count: int = parameter(
         1,

@@ -98,23 +98,33 @@ class Mask(ImageFilter):
         1, kind="band", role="MASK", label="Band of the mask", help="The band that the rule reads."
     )
     values: tuple[float, ...] = parameter(
-        (), kind="numbers", nan=True, help="For the rule 'values': numbers separated by commas."
+        (),
+        kind="numbers",
+        nan=True,
+        help="Numbers separated by commas.",
+        counts_when={"rule": ("values",)},
     )
     minimum: Optional[float] = parameter(
-        None, help="For the rule 'range': the least selected value; empty for no lower bound."
+        None,
+        help="The least selected value; empty for no lower bound.",
+        counts_when={"rule": ("range",)},
     )
     maximum: Optional[float] = parameter(
-        None, help="For the rule 'range': the largest selected value; empty for no upper bound."
+        None,
+        help="The largest selected value; empty for no upper bound.",
+        counts_when={"rule": ("range",)},
     )
     bits: tuple[float, ...] = parameter(
         (),
         kind="numbers",
-        help="For the rule 'bits': their numbers, from 0, separated by commas. One set is enough.",
+        help="Their numbers, from 0, separated by commas. One set is enough.",
+        counts_when={"rule": ("bits",)},
     )
     conditions: str = parameter(
         "",
-        help="For quality bands: conditions in words, separated by commas, such as cloud, snow. "
-        "Empty for what spoils a surface; the help lists all.",
+        help="Of quality bands, in words separated by commas, such as cloud, snow. Empty for what "
+        "spoils a surface; the help lists all.",
+        counts_when={"rule": tuple(PRESETS)},
     )
     where_invalid: str = parameter(
         "remove",

@@ -104,7 +104,10 @@ class Reclassify(ImageFilter):
         help="Make them nodata, keep them as they are, or give them the value below.",
     )
     unmatched_value: float = parameter(
-        0.0, label="Value of pixels that match no row", help="Used with 'value' above."
+        0.0,
+        label="Value of pixels that match no row",
+        help="What they become.",
+        counts_when={"unmatched": ("value",)},
     )
     dtype: str = parameter(
         "automatic",

@@ -40,10 +40,14 @@ class Index:
     maximum: Optional[float] = None
     unit: str = ""
 
+    @property
+    def names(self) -> set[str]:
+        """The bands, constants and functions in its formula."""
+        return {*_NAME.findall(self.formula)}
+
     def roles(self, ending: str = "") -> tuple[str, ...]:
         """What bands it needs, of the only or earlier image or, with ``AFTER``, of the later."""
-        names = {*_NAME.findall(self.formula)}
-        return tuple(role for role in ROLES if role + ending in names)
+        return tuple(role for role in ROLES if role + ending in self.names)
 
     @property
     def two_dates(self) -> bool:

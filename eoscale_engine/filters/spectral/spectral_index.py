@@ -41,6 +41,10 @@ def _band(role: str, *, advanced: bool = True) -> Any:
     )
 
 
+def _indices_with(constant: str) -> tuple[str, ...]:
+    return tuple(name for name, index in INDICES.items() if constant in index.names)
+
+
 def _names(profile: Profile) -> tuple[str, ...]:
     return tuple(band.name for band in profile.bands)
 
@@ -156,21 +160,24 @@ class SpectralIndex(ImageFilter):
         CONSTANTS["L"],
         minimum=0,
         maximum=1,
-        help="L of savi, gsavi, wavi and satvi: 1 for bare soil, 0 for dense vegetation",
+        help="L: 1 for bare soil, 0 for dense vegetation",
+        counts_when={"index": _indices_with("L")},
         advanced=True,
     )
     soil_slope: float = parameter(
         CONSTANTS["a"],
         minimum=0.01,
         maximum=100,
-        help="a of the soil line nir = a * red + b, for tsavi, wdvi and pvi",
+        help="a of the soil line nir = a * red + b",
+        counts_when={"index": _indices_with("a")},
         advanced=True,
     )
     soil_intercept: float = parameter(
         CONSTANTS["b"],
         minimum=-10,
         maximum=10,
-        help="b of the soil line nir = a * red + b, in reflectance, for tsavi and pvi",
+        help="b of the soil line nir = a * red + b, in reflectance",
+        counts_when={"index": _indices_with("b")},
         advanced=True,
     )
     nir_weight: float = parameter(
@@ -178,7 +185,8 @@ class SpectralIndex(ImageFilter):
         label="Near infrared weight",
         minimum=0.001,
         maximum=1,
-        help="alpha of wdrvi, mostly 0.1 to 0.2",
+        help="alpha, mostly 0.1 to 0.2",
+        counts_when={"index": _indices_with("alpha")},
         advanced=True,
     )
 

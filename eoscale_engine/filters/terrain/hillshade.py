@@ -93,14 +93,16 @@ class Hillshade(GroundFilter, TerrainFilter):
         minimum=0,
         maximum=360,
         unit="degrees",
-        help="Where the light comes from, clockwise from north. Not for multidirectional.",
+        help="Where the light comes from, clockwise from north.",
+        counts_when={"mode": ("regular", "combined", "Igor")},
     )
     altitude: float = parameter(
         45.0,
         minimum=0,
         maximum=90,
         unit="degrees",
-        help="Height of the sun above the horizon: 90 is overhead. Not for Igor.",
+        help="Height of the sun above the horizon: 90 is overhead.",
+        counts_when={"mode": ("regular", "combined", "multidirectional")},
     )
     method: str = method_parameter()
     z_factor: Optional[float] = z_factor_parameter()
