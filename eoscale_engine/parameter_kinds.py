@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -27,7 +28,7 @@ MOST_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)
-class Kind:
+class Kind(ABC):
     """What all kinds share. Their fields are what a declaration may say of the values."""
 
     form: ClassVar[str] = ""
@@ -49,11 +50,9 @@ class Kind:
         self.check(typed, owner, label)
         return typed
 
+    @abstractmethod
     def typed(self, value: Any) -> Any:
         """The value in the kind's type; a ValueError or the like where it has none."""
-        if not isinstance(value, str):
-            raise ValueError
-        return value
 
     def check(self, value: Any, owner: str, label: str) -> None:
         """Refuse, with an :class:`InputError`, what has the type but is not allowed."""
@@ -158,9 +157,14 @@ class Choice(Kind):
 class Text(Kind):
     """A text."""
 
+    def typed(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError
+        return value
+
 
 @dataclass(frozen=True)
-class Expression(Kind):
+class Expression(Text):
     """A text of several lines."""
 
     several_lines = True
@@ -177,7 +181,7 @@ class Json(Kind):
 
 
 @dataclass(frozen=True)
-class File(Kind):
+class File(Text):
     """An existing file; ``suffix`` is its ending."""
 
     suffix: str = ""
@@ -197,7 +201,7 @@ class Band(Integer):
 
 
 @dataclass(frozen=True)
-class Field(Kind):
+class Field(Text):
     """The name of a field of the polygons in ``role``."""
 
     role: str = "INPUT"
@@ -287,6 +291,9 @@ class Table(Kind):
 @dataclass(frozen=True)
 class Data(Kind):
     """Any value that can travel to workers, for declarations that only a procedure uses."""
+
+    def typed(self, value: Any) -> Any:
+        return value
 
     def checked(self, value: Any, owner: str, label: str) -> Any:
         return value

@@ -34,7 +34,7 @@ class Parameter:
     optional: bool = False
     unit: str = ""
     advanced: bool = False
-    counts_when: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    counts_when: Mapping[str, Sequence[Any]] = field(default_factory=dict, hash=False)
 
     def checked(self, value: Any, owner: str) -> Any:
         """The value in the parameter's type; an :class:`InputError` where it does not fit."""

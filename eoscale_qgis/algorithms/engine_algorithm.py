@@ -39,6 +39,7 @@ from eoscale_qgis.algorithms.inputs import (
 )
 from eoscale_qgis.algorithms.outcome import Destinations, deliver_summary, facts_of, present_table
 from eoscale_qgis.algorithms.parameters import (
+    as_json,
     for_qgis,
     unknown_names,
     values_of,
@@ -307,13 +308,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         }
         return {
             "declaration": self._recipe.job,
-            "parameters": {
-                **fields,
-                **{
-                    item.name: item.kind.as_json(fields[item.name])
-                    for item in self._recipe.parameters
-                },
-            },
+            "parameters": as_json(self._recipe, fields),
             "inputs": {**images, **{layer.role: [layer.as_job()] for layer in polygons}},
             "extent": self._extent,
             "align": "" if align == NO_ALIGNMENT else cast(str, align),

@@ -140,9 +140,6 @@ _DEFINITIONS: dict[type[Kind], Callable[[Parameter, str, str, Hints], Definition
 }
 """How QGIS has the values of each kind: all that a new kind needs here."""
 
-_TEXTS = (Text, Expression, File, Field)
-"""Kinds whose values QGIS reads: it makes texts of numbers."""
-
 
 def definition_of(item: Parameter) -> Definition:
     """The Processing parameter for a declaration's, with what a dialog may want to know of it."""
@@ -207,11 +204,17 @@ def values_of(
         given = parameters.get(name)
         if isinstance(given, QgsProperty):
             given = given.value(context.expressionContext())[0]
-        # a list is refused: as text, QGIS takes it for nothing
-        if isinstance(item.kind, _TEXTS) and not isinstance(given, (type(None), list, tuple, dict)):
+        # QGIS makes texts of numbers; a list, which it takes for an empty text, is refused
+        if isinstance(item.kind, Text) and not isinstance(given, (type(None), list, tuple, dict)):
             given = algorithm.parameterAsString(parameters, name, context)
         values[item.name] = item.default if given is None else given
     return checked_values(recipe.parameters, values, recipe.label)
+
+
+def as_json(recipe: Recipe, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The declaration's field values as they travel to the engine; switches as they are."""
+    sent = {item.name: item.kind.as_json(fields[item.name]) for item in recipe.parameters}
+    return {**fields, **sent}
 
 
 def for_qgis(
