@@ -414,7 +414,8 @@ def test_output_bands() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [{"radius": 0}, {"radius": 1.5}, {"statistic": "mode"}, {"shape": "hexagon"},
-     {"nodata": "drop"}, {"minimum_share": 101}, {"percentile": 101}, {"shape": "given"},
+     {"nodata": "drop"}, {"minimum_share": 101},
+     {"statistic": "percentile", "percentile": 101}, {"shape": "given"},
      {"shape": "given", "window": ((1, 1), (1, 1), (1, 1))}, {"shape": "given", "window": ()},
      {"shape": "given", "window": ((0, 0, 0),)}, {"shape": "given", "window": ((1, 2, 1),)},
      {"shape": "given", "window": ((1,),) * 1027}, {"shape": "ring", "inner_radius": 1.5}],
