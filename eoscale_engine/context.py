@@ -29,7 +29,7 @@ from eoscale_engine.declaration import (
     Summary,
     Within,
 )
-from eoscale_engine.errors import EngineError, InputError
+from eoscale_engine.errors import EngineError, InputError, MemoryBudgetError
 from eoscale_engine.images.source import Inputs, sources_of
 from eoscale_engine.memory.allocation import Memory
 from eoscale_engine.memory.folder import make_folders
@@ -37,6 +37,7 @@ from eoscale_engine.memory.store import ImageStore
 from eoscale_engine.pipeline.doubts import check_places, doubts_of, remarks_of
 from eoscale_engine.pipeline.fold import reduce_images
 from eoscale_engine.pipeline.images import Entry, PipelineImages
+from eoscale_engine.pipeline.plan import LOADED, Plan, plan_of
 from eoscale_engine.pipeline.planning import (
     Keys,
     area_of,
@@ -166,6 +167,22 @@ class EOContextManager(PipelineImages, Engine):
         """Refuse, with an :class:`InputError`, images that a declaration cannot work on."""
         self._inputs(declaration, images)
 
+    def plan(
+        self,
+        declaration: Declaration,
+        images: Keys = (),
+        *,
+        extent: Optional[Window] = None,
+        paths: Sequence[str] = (),
+        load: bool = False,
+    ) -> Plan:
+        """What :meth:`run` would do, and how much memory it would take: ``print`` shows it.
+
+        Parameters and errors are those of :meth:`run`. What does not fit is said in ``refusal``.
+        """
+        inline = bool(self._why_here(declaration))
+        return self._planned(declaration, images, extent, paths, inline=inline, load=load)[1]
+
     def filter(
         self,
         declaration: ImageFilter,
@@ -198,19 +215,10 @@ class EOContextManager(PipelineImages, Engine):
         TileError
             Where the filter failed, with the tile and the cause. No output is left.
         """
-        inputs = self._inputs(declaration, images)
-        results = filter_images(
-            self._runs, declaration, inputs,
-            extent=extent, paths=paths, inline=inline or self._stays_here(declaration),
-        )  # fmt: skip
-        made = [
-            self._add(Entry(result.image, "result", writable=True, statistics=result.statistics))
-            for result in results
-        ]
-        if declaration.name:  # not a step of a procedure, which has results of its own
-            self._warn_of_classes(declaration, inputs, made)
-            self._warn_of_nothing(made)
-        return made
+        inline = inline or self._stays_here(declaration)
+        inputs, plan = self._planned(declaration, images, extent, paths, inline=inline)
+        self._tell(declaration, plan)
+        return self._filter(declaration, inputs, plan, paths, inline=inline)
 
     def filtered(self, declaration: ImageFilter, images: Keys = ()) -> list[str]:
         """The outputs of a filter as images that are computed when they are read.
@@ -248,7 +256,9 @@ class EOContextManager(PipelineImages, Engine):
         Parameters and errors are those of :meth:`filter`; with an ``extent`` only its pixels count.
         ``within`` and ``windows`` say where else it looks (see :class:`Engine`).
         """
-        inputs = self._inputs(declaration, images)
+        inline = inline or self._stays_here(declaration)
+        inputs, plan = self._planned(declaration, images, extent, inline=inline)
+        self._tell(declaration, plan)
         mask = None
         if within is not None and within.mask is not None:
             entry = self._entry(within.mask)
@@ -256,8 +266,7 @@ class EOContextManager(PipelineImages, Engine):
             first = inputs[0][1][0].profile
             check_grids([("the image", first), (entry.label, mask.profile)])
         return reduce_images(
-            self._runs, declaration, inputs,
-            extent=extent, inline=inline or self._stays_here(declaration), mask=mask,
+            self._runs, declaration, inputs, plan, inline=inline, mask=mask,
             polygons=None if within is None else within.polygons, windows=windows,
         )  # fmt: skip
 
@@ -268,26 +277,48 @@ class EOContextManager(PipelineImages, Engine):
         *,
         extent: Optional[Window] = None,
         paths: Sequence[str] = (),
+        load: bool = False,
     ) -> Result:
         """Run a declaration of any kind on images; returns its images' keys and its summary.
 
         With an ``extent`` a procedure sees that part of the images only, save in the margins of
-        filters (see :class:`Engine`). ``paths`` are of a filter (see :meth:`filter`).
+        filters (see :class:`Engine`). ``paths`` are of a filter (see :meth:`filter`). With ``load``
+        files come into memory first, as far as :meth:`plan` says.
         """
+        inline = self._stays_here(declaration)
+        if load:
+            self._load_as_planned(declaration, images, extent, paths, inline=inline)
+        inputs, plan = self._planned(declaration, images, extent, paths, inline=inline)
+        if not load:
+            self._tell(declaration, plan)
         if isinstance(declaration, ImageFilter):
-            return Result(tuple(self.filter(declaration, images, extent=extent, paths=paths)))
+            made = self._filter(declaration, inputs, plan, paths, inline=inline)
+            return Result(tuple(made))
         if isinstance(declaration, Procedure):
-            return self._run_procedure(declaration, images, extent)
+            return self._run_procedure(declaration, images, inputs, extent)
         if isinstance(declaration, Reduction):
-            found = self.reduce(declaration, images, extent=extent)
+            found = reduce_images(self._runs, declaration, inputs, plan, inline=inline)
             if isinstance(found, Summary):
                 return Result(summary=found)
         raise InputError(f"{declaration.called} finds no Summary: call reduce for what it finds.")
 
+    def _filter(
+        self, declaration: ImageFilter, inputs: Inputs, plan: Plan, paths: Sequence[str], *,
+        inline: bool,
+    ) -> list[str]:  # fmt: skip
+        results = filter_images(self._runs, declaration, inputs, plan, paths=paths, inline=inline)
+        made = [
+            self._add(Entry(result.image, "result", writable=True, statistics=result.statistics))
+            for result in results
+        ]
+        if declaration.name:  # not a step of a procedure, which has results of its own
+            self._warn_of_classes(declaration, inputs, made)
+            self._warn_of_nothing(made)
+        return made
+
     def _run_procedure(
-        self, procedure: Procedure, images: Keys, extent: Optional[Window]
+        self, procedure: Procedure, images: Keys, inputs: Inputs, extent: Optional[Window]
     ) -> Result:
-        inputs = self._inputs(procedure, images)
         before = set(self._entries)
         kept = before
         try:
@@ -395,6 +426,44 @@ class EOContextManager(PipelineImages, Engine):
 
     # ---- inside
 
+    def _planned(
+        self, declaration: Declaration, images: Keys, extent: Optional[Window] = None,
+        paths: Sequence[str] = (), *, inline: bool, load: bool = False,
+    ) -> tuple[Inputs, Plan]:  # fmt: skip
+        """The sources of each role, checked, and what will be done with them."""
+        inputs = self._inputs(declaration, images)
+        labels = [self.label(key) for key in self._images_of(declaration, images)]
+        return inputs, plan_of(
+            declaration, inputs, labels, self._runs.store.budget(), extent=extent, paths=paths,
+            workers=1 if inline else self.nb_workers, cuts=self._runs.cuts, load=load,
+        )  # fmt: skip
+
+    def _tell(self, declaration: Declaration, plan: Plan) -> None:
+        """The plan of a run, for the log; steps of procedures have none of their own there."""
+        if not declaration.stage:
+            self._log(str(plan))
+        if plan.refusal:
+            raise MemoryBudgetError(plan.refusal)
+
+    def _load_as_planned(
+        self, declaration: Declaration, images: Keys, extent: Optional[Window],
+        paths: Sequence[str], *, inline: bool,
+    ) -> None:  # fmt: skip
+        keys = self._images_of(declaration, images)
+        for key in keys:
+            self.load(key, decode=False)
+        plan = self._planned(declaration, images, extent, paths, inline=inline, load=True)[1]
+        self._tell(declaration, plan)
+        for key, planned in zip(keys, plan.inputs):
+            if planned.comes == LOADED:
+                self.load(key)
+
+    def _images_of(self, declaration: Declaration, images: Keys) -> list[str]:
+        """The keys of all images, in the order of their sources."""
+        roles = keys_by_role(declaration, images)
+        rasters = (item.role for item in declaration.inputs if not item.polygons)
+        return [key for role in rasters for key in roles[role]]
+
     def _layer(self, key: str) -> PolygonLayer:
         if key not in self._layers:
             raise InputError(f"'{key}' is no layer of polygons.")
@@ -419,6 +488,8 @@ class EOContextManager(PipelineImages, Engine):
 
     def _why_here(self, declaration: Declaration) -> str:
         kind = type(declaration)
+        if isinstance(declaration, Procedure):  # it is its steps that travel
+            return ""
         own = kind.__module__ == "__main__" or "<locals>" in kind.__qualname__
         found = reference_to(kind) if own and self._runs.executor.apart else ""
         return found if isinstance(found, str) else ""

@@ -39,6 +39,8 @@ class Declaration(ABC):
     """Whether it gives a :class:`Summary` beside images; what makes none gives one anyway."""
     one_pass: ClassVar[bool] = False
     """Whether it reads its images once, whatever its parameters (see :meth:`reads_once`)."""
+    copies_part: ClassVar[bool] = False
+    """Whether an extent's part of images that are not in memory is brought there first."""
     one_of: ClassVar[tuple[str, ...]] = ()
     """Optional roles of which exactly one must be given."""
     keeps_alpha: ClassVar[bool] = False

@@ -207,6 +207,8 @@ class Engine(ABC):
 class Procedure(Declaration):
     """Filters and reductions composed over several passes."""
 
+    copies_part = True
+
     def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """The images that it has at a time at most: results, and what it makes in between.
 

@@ -31,6 +31,11 @@ class Part:
         return self.source.label
 
     @property
+    def comes(self) -> str:
+        """As of the whole."""
+        return self.source.comes
+
+    @property
     def planes(self) -> int:
         """As of the whole."""
         return self.source.planes
@@ -64,6 +69,10 @@ class Part:
     def tile_side(self, margin: int) -> int:
         """As of the whole."""
         return self.source.tile_side(margin)
+
+    def working_bytes(self, rows: int, cols: int) -> int:
+        """As of the whole."""
+        return self.source.working_bytes(rows, cols)
 
     def identity(self, bands: Sequence[int]) -> Hashable:
         """The whole's, and the window."""

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 Kept = TypeVar("Kept")
 
+IN_MEMORY, READ, COMPUTED = "in memory", "read in place", "computed as it is read"
+"""How pixels of a source come."""
+
 
 @dataclass
 class WorkerState:
@@ -105,6 +108,10 @@ class Source(Filling, Protocol):
         """How many planes say where pixels are valid: 0, 1 for all bands, or one a band."""
 
     @property
+    def comes(self) -> str:
+        """How its pixels come, in words."""
+
+    @property
     def in_memory(self) -> bool:
         """Whether reading costs nothing: what is read is a view."""
 
@@ -130,6 +137,9 @@ class Source(Filling, Protocol):
 
     def tile_side(self, margin: int) -> int:
         """Least side of a tile for whose margins little is done twice."""
+
+    def working_bytes(self, rows: int, cols: int) -> int:
+        """Bytes that a window of this size takes of a worker's memory, at most."""
 
     def identity(self, bands: Sequence[int]) -> Hashable:
         """The same for the same pixels of some of its bands (numbers from 1; none: all)."""

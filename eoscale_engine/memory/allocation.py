@@ -51,12 +51,15 @@ class Memory:
 
     def available(self) -> int:
         """Bytes that new images may take: free memory, cgroup, folder and the user's limit."""
-        with self.lock:
-            idle = sum(size * len(files) for size, files in self._recycled.items())
         room = free_bytes(self.folder.path)
         if self.limit:
             room = min(room, max(0, self.limit - self.used()))
-        return room + idle
+        return room + self.idle()
+
+    def idle(self) -> int:
+        """Bytes of files that are kept for the next image of their size."""
+        with self.lock:
+            return sum(size * len(files) for size, files in self._recycled.items())
 
     def allocate(
         self, profile: Profile, *, planes: int = 0, on_disk: bool = False, path: str = ""

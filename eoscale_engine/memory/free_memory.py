@@ -27,7 +27,12 @@ def free_bytes(folder: Path, system: Path = Path("/")) -> int:
     The least of what is free in the folder's file system, in the machine's memory, and below the
     limit of each cgroup (v1 and v2) around this process. ``system`` holds ``proc`` and ``sys``.
     """
-    room = [shutil.disk_usage(folder).free]
+    return min(shutil.disk_usage(folder).free * 9 // 10, machine_bytes(system))
+
+
+def machine_bytes(system: Path = Path("/")) -> int:
+    """Bytes that images and workers may take together, as far as the system says."""
+    room = [UNLIMITED]
     if sys.platform.startswith("linux"):
         room += _machine(system / "proc/meminfo")
         for cgroup in _cgroups(system):

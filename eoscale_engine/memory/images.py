@@ -19,7 +19,7 @@ import numpy as np
 
 from eoscale_engine.errors import MemoryBudgetError
 from eoscale_engine.images.area import Area, all_valid_in, band_index
-from eoscale_engine.images.source import Place, Seen, WorkerState
+from eoscale_engine.images.source import IN_MEMORY, Place, Seen, WorkerState
 from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import Window
 
@@ -50,6 +50,7 @@ class Image:
     all_valid: bool = False
 
     label = "Copying"
+    comes = IN_MEMORY
     in_memory = True
     block_shape = (1, 1)
     by_block = True
@@ -83,6 +84,10 @@ class Image:
     def tile_side(self, margin: int) -> int:
         """Any: what lies in memory is read where it is."""
         return 1
+
+    def working_bytes(self, rows: int, cols: int) -> int:
+        """None: it is mapped."""
+        return 0
 
     def identity(self, bands: Sequence[int]) -> Hashable:
         """The file of pixels, the window, and the bands in that file."""

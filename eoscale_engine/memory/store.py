@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 from eoscale_engine.errors import MemoryBudgetError
 from eoscale_engine.memory.allocation import Memory
+from eoscale_engine.memory.free_memory import machine_bytes
 from eoscale_engine.memory.images import Image
 from eoscale_engine.profile import Profile
 
@@ -25,6 +27,24 @@ class _Loaded:
     signature: Any
     bands: tuple[int, ...]
     image: Image
+
+
+class Budget(NamedTuple):
+    """What a run may take, in bytes.
+
+    Attributes
+    ----------
+    images : int
+        Of memory, for images.
+    machine : int
+        Of memory, for images and workers together.
+    disk : int
+        For images where they do not fit into memory.
+    """
+
+    images: int
+    machine: int
+    disk: int
 
 
 class ImageStore:
@@ -139,8 +159,16 @@ class ImageStore:
     def room(self) -> int:
         """Bytes that new images may take once all that is only kept for reuse was dropped."""
         with self._lock:
-            idle = sum(self._loaded[key].image.file_bytes for key in self._idle())
-            return self.memory.available() + idle
+            return self.memory.available() + self._idle_bytes()
+
+    def budget(self) -> Budget:
+        """What a run may take now."""
+        with self._lock:
+            idle = self._idle_bytes()
+            return Budget(
+                self.memory.available() + idle, machine_bytes() + self.memory.idle() + idle,
+                shutil.disk_usage(self.memory.disk_folder.path).free,
+            )  # fmt: skip
 
     def make_room(self, size: int) -> None:
         """Drop what is only kept for reuse, oldest first, until an image of this size fits.
@@ -162,6 +190,9 @@ class ImageStore:
             for key in list(self._loaded):
                 self._drop(key)
             self._forget(self.memory.drop_recycled())
+
+    def _idle_bytes(self) -> int:
+        return sum(self._loaded[key].image.file_bytes for key in self._idle())
 
     def _idle(self) -> list[tuple[str, tuple[int, ...]]]:
         """The loaded files that no one uses, oldest first."""

@@ -115,8 +115,8 @@ class PipelineImages:
             self._in_memory(key)
         return key
 
-    def load(self, key: str, *, reserve: int = 0, decode: bool = True) -> bool:
-        """Bring a described file into memory where it fits beside ``reserve`` bytes of results.
+    def load(self, key: str, *, decode: bool = True) -> bool:
+        """Bring a described file into memory where it fits.
 
         Without ``decode`` it is used where it is in memory already, and stays a file else. Returns
         whether it is in memory.
@@ -136,11 +136,7 @@ class PipelineImages:
                 return True
         if not decode:
             return False
-        size = source.nbytes + reserve
-        store.make_room(size)
         try:
-            if size > store.memory.available():
-                raise MemoryBudgetError
             image = store.allocate(source.profile, planes=source.planes, disk=False)
         except MemoryBudgetError:
             self._log(f"'{entry.label}' does not fit into memory: it is read piece by piece.")

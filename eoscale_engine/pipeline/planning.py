@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
-from typing import Optional, TypeVar, Union
+from typing import Optional, Union
 
 import numpy as np
 
@@ -14,12 +14,26 @@ from eoscale_engine.errors import GridError, InputError
 from eoscale_engine.grids import grid_difference
 from eoscale_engine.images.source import Inputs, Source, may_be_invalid, sources_of
 from eoscale_engine.profile import Band, Number, Profile, can_hold
-from eoscale_engine.tiling import TILE_PIXELS, Window, blocks_of, split, strip_shape, tile_shape
+from eoscale_engine.tile_work.jobs import PIECE_COLS
+from eoscale_engine.tiling import (
+    CELL,
+    TILE_PIXELS,
+    Window,
+    blocks_of,
+    check_number_of_pieces,
+    split,
+    strip_shape,
+    tile_shape,
+)
 
 Keys = Union[str, Sequence[str], Mapping[str, Union[str, Sequence[str]]]]
 """One image, a list in the order of the declaration's inputs, or images by role."""
 
-Output = TypeVar("Output")
+TASK_BYTES = 64 * 1024 * 1024
+"""Most bytes of images that a task of a reduction looks at where one piece has fewer."""
+
+LAST_ROWS = 2
+"""Rows of cells for each worker that are cut into pieces."""
 
 
 def keys_by_role(declaration: Declaration, images: Keys) -> dict[str, list[str]]:
@@ -257,3 +271,24 @@ def tiles_of_copy(area: Window, source: Source, pixels: int = TILE_PIXELS) -> li
         rows, cols = tile_shape(area, source.block_shape, max(pixels, side**2))
         return split(area, max(rows, side), cols)
     return split(area, *strip_shape(area, source.block_shape, pixels))
+
+
+def tasks_of(area: Window, inputs: Inputs, workers: int, margin: int) -> list[Window]:
+    """The tasks of a reduction: rows of cells, the last few in pieces: workers end together.
+
+    Not in pieces where one needs blocks of a file that its neighbours need too: strips would be
+    decoded several times.
+    """
+    sources = sources_of(inputs)
+    wide = any(not s.by_block or s.block_shape[1] > PIECE_COLS for s in sources)
+    bytes_of_piece = CELL * PIECE_COLS * sum(source.profile.pixel_bytes for source in sources)
+    most = max(1, TASK_BYTES // bytes_of_piece) * PIECE_COLS
+    check_number_of_pieces(area, CELL, most)
+    side = max(source.tile_side(margin) for source in sources)
+    if side > 2 * CELL:  # margins above and below alone, in whole rows of cells
+        return split(area, -(-side // (2 * CELL)) * CELL, area.end_col)
+    rows = split(area, CELL, area.end_col)
+    long = max(0, len(rows) - LAST_ROWS * workers)
+    tasks = [task for row in rows[:long] for task in split(row, CELL, most)]
+    last = most if wide else PIECE_COLS
+    return tasks + [task for row in rows[long:] for task in split(row, CELL, last)]

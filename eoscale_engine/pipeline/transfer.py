@@ -10,7 +10,8 @@ from eoscale_engine.declaration import ImageFilter
 from eoscale_engine.images.moments import Moments, merge_bands
 from eoscale_engine.images.source import Filling, Inputs, Seen, Source, sources_of
 from eoscale_engine.memory.images import Image
-from eoscale_engine.pipeline.planning import Stored, area_of, tiles_of, tiles_of_copy, to_be_stored
+from eoscale_engine.pipeline.plan import ON_DISK, Plan
+from eoscale_engine.pipeline.planning import Stored, area_of, tiles_of_copy, to_be_stored
 from eoscale_engine.pipeline.runs import Runs
 from eoscale_engine.raster_files.gdal_profile import BandStatistics
 from eoscale_engine.raster_files.own_memory import in_own_memory
@@ -94,42 +95,39 @@ def filter_images(
     runs: Runs,
     declaration: ImageFilter,
     inputs: Inputs,
+    plan: Plan,
     *,
-    extent: Optional[Window] = None,
     paths: Sequence[str] = (),
     inline: bool = False,
 ) -> list[Made]:
-    """Run a filter (see :meth:`EOContextManager.filter`); one result for each output."""
-    sources = sources_of(inputs)
-    stored = to_be_stored(declaration, sources)
-    area = area_of(stored[0][0], extent)
-    tiles = tiles_of(
-        area, inputs, declaration, squares=runs.cuts.squares, pixels=runs.cuts.tile_pixels
-    )
+    """Run a filter as planned (see :meth:`EOContextManager.filter`); a result for each output."""
+    stored, area, tiles = [output.stored for output in plan.outputs], plan.area, plan.tiles
     filtering = Filtering(declaration, inputs, runs.cuts.block_bytes)
     made: list[Image] = []
     with runs.stage(declaration.called, 0.8), runs.released_if_failed(made):
-        made += _allocated(runs, stored, area, paths)
-        _log_plan(runs, declaration, area, made, len(tiles), inline)
+        made += _allocated(runs, stored, plan, paths)
         seen = transfer(runs, filtering, made, area, tiles, inline=inline)
         if any(_untold(*one) for one in zip(stored, seen)):
             # invalid pixels that nobody foresaw (an overflow): they need planes that say so
-            stored = to_be_stored(declaration, sources, foreseen=True)
+            foreseen = to_be_stored(declaration, sources_of(inputs), foreseen=True)
+            stored = [(profile.cropped(*area), planes) for profile, planes in foreseen]
             while made:
                 runs.store.release(made.pop())
-            made += _allocated(runs, stored, area, paths)
+            made += _allocated(runs, stored, plan, paths)
             seen = transfer(runs, filtering, made, area, tiles, inline=inline)
     return [_result(runs, *one) for one in zip(made, seen)]
 
 
 def _allocated(
-    runs: Runs, stored: Sequence[Stored], area: Window, paths: Sequence[str]
+    runs: Runs, stored: Sequence[Stored], plan: Plan, paths: Sequence[str]
 ) -> list[Image]:
     made: list[Image] = []
     with runs.released_if_failed(made):
         for number, (profile, planes) in enumerate(stored):
             path = paths[number] if number < len(paths) else ""
-            made.append(runs.store.allocate(profile.cropped(*area), planes=planes, path=path))
+            # what was free when it was planned may not be any more: then on disk after all
+            disk = True if plan.outputs[number].goes == ON_DISK else None
+            made.append(runs.store.allocate(profile, planes=planes, disk=disk, path=path))
     return made
 
 
@@ -147,20 +145,3 @@ def _result(runs: Runs, image: Image, seen: Seen) -> Made:
     )
     image = replace(runs.store.trimmed(image, needed), all_valid=seen.all_valid)
     return Made(image, [band.statistics() for band in seen.moments])
-
-
-def _log_plan(
-    runs: Runs, declaration: ImageFilter, area: Window, made: Sequence[Image], tiles: int,
-    inline: bool,
-) -> None:  # fmt: skip
-    memory = runs.store.memory
-    size = sum(image.file_bytes for image in made)
-    in_memory = made[0].raw.startswith(str(memory.folder.path))
-    runs.observer.log(
-        "info",
-        f"{declaration.called}: {area.cols} x {area.rows} pixels in "
-        f"{tiles} tile(s), margin {declaration.margin}, "
-        f"{1 if inline else runs.executor.workers} worker(s), results of {size / 1e6:.1f} MB in "
-        f"{'memory' if in_memory else 'files on disk'}; "
-        f"{memory.available() / 1e6:.0f} MB of memory left.",
-    )

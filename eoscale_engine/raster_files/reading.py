@@ -18,7 +18,7 @@ from osgeo import gdal
 from eoscale_engine.errors import InputError
 from eoscale_engine.images.area import Area, all_valid_in
 from eoscale_engine.images.part import Part
-from eoscale_engine.images.source import Place, Seen, WorkerState
+from eoscale_engine.images.source import READ, Place, Seen, WorkerState
 from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.datasets import Datasets
 from eoscale_engine.raster_files.gdal_calls import reason
@@ -79,6 +79,7 @@ class RasterFile:
     remarks: tuple[str, ...] = ()
 
     label = "Reading"
+    comes = READ
     in_memory = False
 
     @property
@@ -109,6 +110,10 @@ class RasterFile:
     def tile_side(self, margin: int) -> int:
         """Four margins: what lies in the margins is decoded again."""
         return 4 * margin
+
+    def working_bytes(self, rows: int, cols: int) -> int:
+        """Pixels and planes of the window."""
+        return rows * cols * (self.profile.pixel_bytes + self.planes)
 
     def identity(self, bands: Sequence[int]) -> Hashable:
         """The file and the bands in it."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Optional
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Optional
 
 from eoscale_engine.catalogue import declaration_named
 from eoscale_engine.context import EOContextManager, Observer, Resources
-from eoscale_engine.declaration import Declaration, Procedure, Reduction
+from eoscale_engine.declaration import Declaration
 from eoscale_engine.errors import InputError, OutputError
 from eoscale_engine.grids import window_of_extent
 from eoscale_engine.memory.images import Image
@@ -17,13 +17,9 @@ from eoscale_engine.profile import CRS
 from eoscale_engine.raster_files.options import WriteOptions
 from eoscale_engine.raster_files.writing import check_target
 from eoscale_engine.reductions.summary import jsonable
-from eoscale_engine.service.estimate import estimated
 from eoscale_engine.tiling import Window
 
 MEMORY, FOLDER, FILE = "memory", "folder", "file"
-
-LEAST_PART = 0.25
-"""Of smaller parts of an image only what is needed is read; the whole is not loaded."""
 
 
 @dataclass
@@ -65,10 +61,8 @@ def run_job(
         vectors = {item.role for item in declaration.inputs if item.polygons}
         keys = [key for role, listed in roles.items() if role not in vectors for key in listed]
         extent = _extent(context, keys, job.get("extent"))
-        context.check(declaration, roles)
-        _load(context, resources, declaration, keys, extent, tile_pixels, observer.log)
         paths = [_raw_path(wanted.get(output.name, {})) for output in declaration.outputs]
-        made = context.run(declaration, roles, extent=extent, paths=paths)
+        made = context.run(declaration, roles, extent=extent, paths=paths, load=True)
         outcome = Outcome({"images": {}, "summary": jsonable(made.summary)})
         try:
             for output, key in zip(declaration.outputs, made.images):
@@ -152,42 +146,6 @@ def _extent(context: EOContextManager, keys: list[str], extent: Any) -> Optional
     if profile.control:
         raise InputError(profile.without_grid(context.label(keys[0])))
     return Window(*window_of_extent(profile, tuple(extent)))
-
-
-def _load(
-    context: EOContextManager,
-    resources: Resources,
-    declaration: Declaration,
-    keys: Sequence[str],
-    extent: Optional[Window],
-    tile_pixels: int,
-    log: Callable[[str, str], None],
-) -> None:
-    """Bring the inputs into memory where they fit, unless only a small part of them is needed.
-
-    What one pass over them does without is computed by the workers as they decode.
-    """
-    profiles = [context.profile(key) for key in keys]
-    part = 1.0
-    if extent is not None:
-        part = min(1.0, extent.rows * extent.cols / (profiles[0].width * profiles[0].height))
-    whole = part >= LEAST_PART
-    once = declaration.reads_once(profiles)
-    # a procedure gets an extent as an image of its own, which is copied first
-    once &= extent is None or isinstance(declaration, Reduction)
-    workers = resources.executor.workers
-    estimate = estimated(
-        declaration, context.sources(keys), part=part, workers=workers, tile_pixels=tile_pixels
-    )  # fmt: skip
-    inputs = 0 if not whole or once else sum(map(context.memory_bytes, keys))
-    if extent is not None and not whole and isinstance(declaration, Procedure):
-        inputs = int(part * sum(map(context.memory_bytes, keys)))  # its crops
-    estimate = replace(estimate, inputs=inputs)
-    log("info", estimate.text(resources.store.room()))
-    if once:
-        log("info", "One pass: files that are not in memory are worked on as they are decoded.")
-    for key in keys if whole else ():
-        context.load(key, reserve=estimate.beside_inputs, decode=not once)
 
 
 def _raw_path(output: Mapping[str, Any]) -> str:

@@ -13,10 +13,17 @@ from eoscale_engine.errors import EngineError
 from eoscale_engine.images.area import Area, valid_pixels
 from eoscale_engine.images.moments import Moments
 from eoscale_engine.images.part import Part
-from eoscale_engine.images.source import Inputs, Place, Seen, WorkerState, sources_of
+from eoscale_engine.images.source import (
+    COMPUTED,
+    Inputs,
+    Place,
+    Seen,
+    WorkerState,
+    sources_of,
+)
 from eoscale_engine.profile import Profile
 from eoscale_engine.tile_work.block_writing import store
-from eoscale_engine.tile_work.blocks import open_areas, read_blocks
+from eoscale_engine.tile_work.blocks import held_bytes, open_areas, read_blocks, read_bytes
 from eoscale_engine.tiling import BLOCK_BYTES, Window, block_shape, blocks_of
 
 if TYPE_CHECKING:
@@ -69,14 +76,23 @@ class Filtering:
             for bands, same in zip(moments, alike)
         ]
 
+    def working_bytes(self, window: Window, outputs: Sequence[Profile]) -> int:
+        """Bytes that a window of the outputs takes while it is computed, beside themselves."""
+        block = self._block_shape(window, outputs)
+        images = [source.profile for source in sources_of(self.inputs)]
+        held = held_bytes(*block, self.declaration.margin, (*images, *outputs))
+        return held + read_bytes(self.inputs, window, self.declaration.margin)
+
     def _cores(self, window: Window, places: Sequence[Place]) -> list[Window]:
+        return blocks_of(window, self._block_shape(window, [place.profile for place in places]))
+
+    def _block_shape(self, window: Window, outputs: Sequence[Profile]) -> tuple[int, int]:
         if self.declaration.whole_tiles:
-            return [window]
+            return window.rows, window.cols
         images = [source.profile for source in sources_of(self.inputs)]
         widest = max((image.pixel_bytes for image in images), default=0)
-        each = widest + sum(place.profile.pixel_bytes for place in places)
-        shape = block_shape(window, self.declaration.margin, each, self.block_bytes)
-        return blocks_of(window, shape)
+        each = widest + sum(profile.pixel_bytes for profile in outputs)
+        return block_shape(window, self.declaration.margin, each, self.block_bytes)
 
     def _store(self, pixels: Any, valid: Any, place: Place, moments: list[Moments]) -> None:
         """Check one output's block and write it, band by band."""
@@ -111,6 +127,7 @@ class Filtered:
     number: int
     outputs: tuple[tuple[Profile, int], ...]
 
+    comes = COMPUTED
     in_memory = False
     by_block = False
 
@@ -158,6 +175,13 @@ class Filtered:
         wider = margin + self.filtering.declaration.margin
         below = [source.tile_side(wider) for source in sources_of(self.filtering.inputs)]
         return max([MARGINS_A_SIDE * margin, *below])
+
+    def working_bytes(self, rows: int, cols: int) -> int:
+        """A window of each output with its planes, and what it is computed from."""
+        profiles = [profile for profile, _ in self.outputs]
+        pixel = sum(profile.pixel_bytes + planes for profile, planes in self.outputs)
+        window = Window(0, 0, rows, cols)
+        return rows * cols * pixel + self.filtering.working_bytes(window, profiles)
 
     def identity(self, bands: Sequence[int]) -> Hashable:
         """The filter and what it stands on."""

@@ -28,7 +28,13 @@ from eoscale_engine.images.source import (
 )
 from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Profile
-from eoscale_engine.tile_work.blocks import open_area, open_areas, read_blocks
+from eoscale_engine.tile_work.blocks import (
+    held_bytes,
+    open_area,
+    open_areas,
+    read_blocks,
+    read_bytes,
+)
 from eoscale_engine.tiling import CELL, Window, split
 
 __all__ = [
@@ -124,7 +130,7 @@ class ReduceJob:
         pieces = [split(piece, CELL, CELL) for piece in split(window, CELL, PIECE_COLS)]
         if self.windows is not None:
             pieces = [list(self.windows[window])]
-        by_cell = self.windows is None and margin == 0 and self._in_small_blocks()
+        by_cell = self._by_cell()
         areas = [] if by_cell else open_areas(self.inputs, window, margin, state)
         mask = None if self.mask is None else open_area(self.mask, window, 0, state)
 
@@ -137,11 +143,22 @@ class ReduceJob:
 
         return [reduce(declaration.merge, map(mapped, cells)) for cells in pieces]
 
-    def _in_small_blocks(self) -> bool:
+    def working_bytes(self, window: Window) -> int:
+        """Bytes that a task takes while it looks at its window."""
+        margin, images = self.declaration.margin, [s.profile for s in sources_of(self.inputs)]
+        rows, cols = min(window.rows, CELL), min(window.cols, CELL)
+        read = Window(0, 0, rows, cols) if self._by_cell() else window
+        return read_bytes(self.inputs, read, margin) + held_bytes(rows, cols, margin, images)
+
+    def _by_cell(self) -> bool:
         """Whether cells can be read one by one, no block of a file being decoded for several."""
-        return all(
-            source.by_block and all(CELL % size == 0 for size in source.block_shape)
-            for source in sources_of(self.inputs)
+        return (
+            self.windows is None
+            and self.declaration.margin == 0
+            and all(
+                source.by_block and all(CELL % size == 0 for size in source.block_shape)
+                for source in sources_of(self.inputs)
+            )
         )
 
     def _inside(self, core: Window, mask: Optional[Area]) -> Optional[np.ndarray]:

@@ -25,12 +25,10 @@ from eoscale_engine.errors import (
     MemoryBudgetError,
     ServiceError,
 )
-from eoscale_engine.procedures.statistics import RasterStatistics
 from eoscale_engine.service import client as client_module
 from eoscale_engine.service import engine as engine_module
 from eoscale_engine.service import host
 from eoscale_engine.service.client import EngineClient, EngineOptions
-from eoscale_engine.service.estimate import TEMPORARIES, WORKER_BYTES, estimated
 from eoscale_engine.service.interpreter import NoInterpreter
 from eoscale_engine.service.protocol import Sender, messages
 from tests.faults.jobs import job, pixels, python_job, same, wait_until, write_image
@@ -80,8 +78,9 @@ def test_progress_log_and_result(client: EngineClient, image: str, tmp_path: Pat
         progress, lambda level, text: log.append(text),
     )  # fmt: skip
     assert percents == sorted(percents) and percents[-1] > 50
-    assert log[0].startswith("Estimate: inputs 0.4 MB, results 0.4 MB, 2 worker(s) x ")
-    assert "all of it in memory" in log[0]
+    assert log[0].startswith("Focal statistics: ")
+    assert "0.4 MB" in log[0] and "2 worker(s) x " in log[0]
+    assert "input loaded: " in log[0] and "results in memory: 0.4 MB" in log[0]
     assert set(made["timings"]) >= {"Focal statistics"}
     client.release([made["images"]["OUTPUT"]["name"]])
 
@@ -374,30 +373,6 @@ def test_a_sender_outlives_its_reader() -> None:
     assert not sender.send({})
     sender.close()
     assert not sender.send({})
-
-
-def test_the_estimate() -> None:
-    from eoscale_engine.profile import Profile
-
-    profile = Profile(1000, 1000, "float32")
-    found = estimated(RasterStatistics(), [profile], workers=3, tile_pixels=10_000)
-    assert (found.inputs, found.results, found.workers) == (4_000_000, 0, 3)
-    # cells of 512 x 512 at most: here the tile itself
-    assert found.working_set == WORKER_BYTES + 10_000 * (4 + 8 * TEMPORARIES)
-    assert found.beside_inputs == 3 * found.working_set
-    assert "all of it in memory" in found.text(10**9)
-    assert "what does not fit of the inputs" in found.text(found.beside_inputs + 1)
-    assert "results go to files on disk" in found.text(1000)
-
-
-def test_the_estimate_counts_margins_and_what_functions_hold() -> None:
-    from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
-    from eoscale_engine.profile import Profile
-
-    # measured: 155 MB for one such block
-    focal = FocalStatistics(statistic="variance", radius=256)
-    found = estimated(focal, [Profile(1100, 1100, "float32")])
-    assert 155e6 < found.working_set - WORKER_BYTES < 310e6
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

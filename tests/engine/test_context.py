@@ -429,7 +429,7 @@ def test_progress_grows_and_messages_tell_the_plan() -> None:
         assert set(context.timings) == {"Gaussian blur"}
     assert percents == sorted(percents)
     assert 50 < percents[-1] <= 100
-    assert "7 x 6 pixels in 12 tile(s), margin 1, 1 worker(s)" in texts[0]
+    assert "7 x 6 pixels in 12 tile(s) of up to 2 x 2, margin 1" in texts[0]
     assert "Gaussian blur: 0.0" in texts[1]
 
 
