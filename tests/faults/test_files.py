@@ -50,9 +50,9 @@ def test_a_file_is_loaded_again_only_when_it_changed(client: EngineClient, tmp_p
     image = write_image(tmp_path / "image.tif", 200, seed=1)
     described = copy_of(image, tmp_path)
     first, log = run(client, described)
-    assert IN_MEMORY not in log and "load: " in log
+    assert IN_MEMORY not in log and "Loading: " in log
     second, log = run(client, described)
-    assert IN_MEMORY in log and "load: " not in log
+    assert IN_MEMORY in log and "Loading: " not in log
     assert same(first, second) and same(first, pixels(image))
     write_image(tmp_path / "image.tif", 200, seed=2)
     third, log = run(client, described)
