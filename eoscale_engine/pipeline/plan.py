@@ -24,7 +24,7 @@ from eoscale_engine.pipeline.planning import (
 )
 from eoscale_engine.pipeline.runs import Cuts
 from eoscale_engine.profile import Profile
-from eoscale_engine.tile_work.blocks import held_bytes, read_bytes
+from eoscale_engine.tile_work.blocks import TEMPORARIES, held_bytes, read_bytes
 from eoscale_engine.tile_work.filtered import Filtering
 from eoscale_engine.tile_work.jobs import ReduceJob
 from eoscale_engine.tiling import CELL, Window
@@ -80,8 +80,6 @@ class Plan:
         Of a worker's memory that a task takes, at most.
     budget : Budget
         What is free.
-    refusal : str
-        Why it cannot be run, and what could; empty where it can.
     """
 
     what: str
@@ -93,7 +91,6 @@ class Plan:
     outputs: tuple[PlannedOutput, ...]
     task_bytes: int
     budget: Budget
-    refusal: str = ""
 
     @property
     def image_bytes(self) -> int:
@@ -102,9 +99,33 @@ class Plan:
         return loaded + sum(o.nbytes for o in self.outputs if o.goes == IN_MEMORY)
 
     @property
+    def at_work(self) -> int:
+        """Bytes that all workers take at most."""
+        return self.workers * (WORKER_BYTES + self.task_bytes)
+
+    @property
     def run_bytes(self) -> int:
         """Bytes of memory that the run takes at most: its images and all workers."""
-        return self.image_bytes + self.workers * (WORKER_BYTES + self.task_bytes)
+        return self.image_bytes + self.at_work
+
+    @property
+    def refusal(self) -> str:
+        """Why it cannot be run, and what could; empty where it can."""
+        least = self.task_bytes // TEMPORARIES  # few functions hold all that is reckoned with
+        if least > self.budget.machine:
+            return (
+                f"{self.what}: a tile takes {_mb(least)} of memory and more, "
+                f"{_mb(self.budget.machine)} would fit. Choose a smaller window or radius, or "
+                "fewer bands, or end other programs."
+            )
+        wanted, disk = sum(o.nbytes for o in self.outputs if o.goes == ON_DISK), self.budget.disk
+        if wanted > disk and self.tiles:  # of a procedure they are the most that it may make
+            return (
+                f"{self.what}: No space left on device: results of {_mb(wanted)} do not fit into "
+                f"memory, and {_mb(disk)} would fit on disk. Free some space, or choose an extent "
+                f"of at most {100 * disk // wanted} % of this one."
+            )
+        return ""
 
     def __str__(self) -> str:
         largest = max(self.tiles, key=_pixels, default=self.area)
@@ -117,6 +138,9 @@ class Plan:
         lines.append(f"memory: {images}, and {self.workers} worker(s) x {worker}; {free} are free")
         if self.refusal:
             lines.append(f"not possible: {self.refusal}")
+        elif self.at_work > self.budget.machine:
+            most = self.budget.machine // (WORKER_BYTES + self.task_bytes)
+            lines.append(f"memory may run out: {most} worker(s) would fit")
         return "\n  ".join(lines)
 
 
@@ -172,7 +196,7 @@ def plan_of(
     ]
     return Plan(
         declaration.called, area, tuple(tiles), declaration.margin, workers, tuple(planned),
-        tuple(outputs), task, budget, _refusal(declaration, outputs, task, budget),
+        tuple(outputs), task, budget,
     )  # fmt: skip
 
 
@@ -252,26 +276,6 @@ def _as_loaded(inputs: Inputs, comes: Sequence[str]) -> Inputs:
         return Image(source.label, "", source.profile, stored_planes=source.planes)
 
     return tuple((role, tuple(map(then, several))) for role, several in inputs)
-
-
-def _refusal(
-    declaration: Declaration, outputs: Sequence[PlannedOutput], task: int, budget: Budget
-) -> str:
-    """Why a run cannot be, and what could."""
-    if task > budget.machine:
-        return (
-            f"{declaration.called}: one tile takes {_mb(task)} of memory, {_mb(budget.machine)} "
-            "would fit. Choose a smaller window or radius, or fewer bands, or end other programs."
-        )
-    wanted = sum(output.nbytes for output in outputs if output.goes == ON_DISK)
-    # of a procedure they are the most that it may make
-    if wanted > budget.disk and not isinstance(declaration, Procedure):
-        return (
-            f"{declaration.called}: No space left on device: results of {_mb(wanted)} do not fit "
-            f"into memory, and {_mb(budget.disk)} would fit on disk. Free some space, or choose "
-            f"an extent of at most {100 * budget.disk // wanted} % of this one."
-        )
-    return ""
 
 
 def _pixels(window: Window) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import tracemalloc
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from eoscale_engine.pipeline.plan import (
     plan_of,
 )
 from eoscale_engine.procedures.copy import Copy
+from eoscale_engine.procedures.kmeans import KMeans
 from eoscale_engine.procedures.percentiles import Percentiles
 from eoscale_engine.procedures.statistics import RasterStatistics
 from eoscale_engine.profile import Profile
@@ -189,12 +192,17 @@ def test_the_plan_in_words() -> None:
 def test_what_cannot_be_is_refused_before_it_starts() -> None:
     source = RasterFile("dsm.tif", (1,), Profile(9000, 9000, "float32"), (256, 256))
     inputs, focal = (("INPUT", (source,)),), FocalStatistics(radius=400)
-    plan = plan_of(focal, inputs, ["a"], Budget(10**8, 10**8, 10**12))
-    assert "one tile takes" in plan.refusal and "100 MB would fit" in plan.refusal
+    plan = plan_of(focal, inputs, ["a"], Budget(10**7, 10**7, 10**12))
+    assert "a tile takes" in plan.refusal and "10.0 MB would fit" in plan.refusal
     assert "not possible: " in str(plan)
     plan = plan_of(FocalStatistics(), inputs, ["a"], Budget(10**8, 10**9, 81 * 10**6))
     assert "at most 25 % of this one" in plan.refusal
-    assert not plan_of(FocalStatistics(), inputs, ["a"], Budget(10**8, 10**9, 10**10)).refusal
+    plan = plan_of(FocalStatistics(), inputs, ["a"], Budget(10**8, 10**9, 10**10), workers=4)
+    assert not plan.refusal and "would fit" not in str(plan)
+    plan = plan_of(FocalStatistics(), inputs, ["a"], Budget(10**8, 10**9, 10**10), workers=40)
+    assert not plan.refusal and "memory may run out: 12 worker(s) would fit" in str(plan)
+    # what is at work comes first
+    assert [output.goes for output in plan.outputs] == [ON_DISK]
 
 
 def test_a_refused_run_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,3 +241,38 @@ def test_a_large_margin_is_counted() -> None:
     source = RasterFile("a.tif", (1,), Profile(1100, 1100, "float32"), (1100, 1100))
     plan = plan_of(focal, (("INPUT", (source,)),), ["a"], Budget(10**10, 10**10, 10**10))
     assert 155e6 < plan.task_bytes < 310e6
+
+
+def own_bytes(pid: int) -> int:
+    """Bytes of a process that it shares with no other: without images."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:  # it ended
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+@pytest.mark.parametrize(
+    "declaration", [FocalStatistics(radius=20, statistic="variance"), KMeans(classes=3)]
+)
+def test_workers_take_no_more_than_was_planned(declaration: Declaration, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).random((2, 1100, 1100))
+    with EOContextManager(nb_workers=2) as context:
+        key = context.describe(written(tmp_path / "a.tif", pixels, tiled=True))
+        plan = context.plan(declaration, key)
+        most, ended = [0], threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(0.01):
+                for worker in list(context._runs.executor._pool):
+                    most[0] = max(most[0], own_bytes(worker.process.pid))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            context.run(declaration, key)
+        finally:
+            ended.set()
+            watcher.join()
+    assert 30e6 < most[0] <= WORKER_BYTES + plan.task_bytes
