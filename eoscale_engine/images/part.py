@@ -13,6 +13,7 @@ from eoscale_engine.tiling import Window
 
 if TYPE_CHECKING:
     from eoscale_engine.memory.images import Image
+    from eoscale_engine.raster_files.signature import FileState
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class Part:
     def files(self) -> tuple[str, ...]:
         """As of the whole."""
         return self.source.files
+
+    @property
+    def states(self) -> tuple[FileState, ...]:
+        """As of the whole."""
+        return self.source.states
 
     @property
     def images(self) -> tuple[Image, ...]:

@@ -24,6 +24,7 @@ from eoscale_engine.tiling import Window
 
 if TYPE_CHECKING:
     from eoscale_engine.memory.images import Image
+    from eoscale_engine.raster_files.signature import FileState
 
 Kept = TypeVar("Kept")
 
@@ -91,6 +92,10 @@ class Filling(Protocol):
     @property
     def label(self) -> str:
         """What it does, in words."""
+
+    @property
+    def states(self) -> tuple[FileState, ...]:
+        """Files behind its pixels, as they were when it was described."""
 
     def fill(self, window: Window, places: list[Place], state: WorkerState) -> list[Seen]:
         """Fill the place of a window in each target."""

@@ -55,6 +55,7 @@ class Image:
     block_shape = (1, 1)
     by_block = True
     files = ()
+    states = ()
 
     @property
     def images(self) -> tuple[Image, ...]:

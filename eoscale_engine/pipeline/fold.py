@@ -11,6 +11,7 @@ from eoscale_engine.images.source import Inputs, Source, sources_of
 from eoscale_engine.pipeline.plan import Plan
 from eoscale_engine.pipeline.runs import Runs
 from eoscale_engine.polygons import Polygons
+from eoscale_engine.raster_files.signature import unchanged
 from eoscale_engine.tile_work.jobs import FinishJob, ReduceJob
 from eoscale_engine.tiling import CELL, Window, window_around
 
@@ -28,7 +29,9 @@ def reduce_images(
 ) -> Found:
     """Run a reduction over images as planned; what its ``finish`` returns."""
     profiles = [source.profile for source in sources_of(inputs)]
-    with runs.stage(declaration.called, 0.8):
+    looked_at = [*sources_of(inputs), *([] if mask is None else [mask])]
+    states = [state for source in looked_at for state in source.states]
+    with runs.stage(declaration.called, 0.8), unchanged(states):
         # rows of cells: partials merge left to right and top to bottom, whatever the tiling
         groups = None if windows is None else _by_place(windows)
         tasks = plan.tiles if groups is None else list(groups)

@@ -129,7 +129,7 @@ class PipelineImages:
         if file is not None and signature is not None:
             state = signature, entry.nodata, file.mask
             found = store.loaded(file.path, state, file.bands)
-            if found is not None:
+            if found is not None and signature == (file.signature or signature):
                 crs = source.profile.crs
                 self._settle(entry, found.described(replace(found.profile, crs=crs)))
                 self._log(f"'{entry.label}' is in memory already.")

@@ -15,6 +15,7 @@ from eoscale_engine.pipeline.planning import Stored, area_of, tiles_of_copy, to_
 from eoscale_engine.pipeline.runs import Runs
 from eoscale_engine.raster_files.gdal_profile import BandStatistics
 from eoscale_engine.raster_files.own_memory import in_own_memory
+from eoscale_engine.raster_files.signature import unchanged
 from eoscale_engine.tile_work.filtered import Filtered, Filtering
 from eoscale_engine.tile_work.jobs import MomentsJob, TransferJob
 from eoscale_engine.tiling import CELL, Window, split
@@ -39,7 +40,9 @@ def transfer(
 ) -> list[Seen]:
     """Bring a window of a source to targets, tile by tile; what was seen of each target."""
     seen = [Seen(True, tuple(Moments() for _ in t.profile.bands)) for t in targets]
-    for parts in runs.run(TransferJob(source, tuple(targets), area), tiles, inline=inline):
+    with unchanged(source.states):
+        made = runs.run(TransferJob(source, tuple(targets), area), tiles, inline=inline)
+    for parts in made:
         for number, (whole, part) in enumerate(zip(seen, parts)):
             merge_bands(whole.moments, part.moments)
             seen[number] = Seen(

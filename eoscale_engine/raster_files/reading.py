@@ -25,7 +25,7 @@ from eoscale_engine.raster_files.gdal_calls import reason
 from eoscale_engine.raster_files.gdal_profile import gdal_type
 from eoscale_engine.raster_files.masks import read_planes
 from eoscale_engine.raster_files.own_memory import in_own_memory, unseen
-from eoscale_engine.raster_files.signature import Signature
+from eoscale_engine.raster_files.signature import FileState, Signature
 from eoscale_engine.tiling import Window
 
 if TYPE_CHECKING:
@@ -101,6 +101,11 @@ class RasterFile:
     def files(self) -> tuple[str, ...]:
         """Its path."""
         return (self.path,)
+
+    @property
+    def states(self) -> tuple[FileState, ...]:
+        """Of its signature."""
+        return self.signature or ()
 
     @property
     def images(self) -> tuple[Image, ...]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Optional
 
 from osgeo import gdal
 
+from eoscale_engine.errors import Cancelled, EngineError, InputError
 from eoscale_engine.raster_files.gdal_calls import call_gdal
 
 FileState = tuple[str, int, int, int, int]
@@ -23,7 +25,8 @@ _REMOTE_DRIVERS = frozenset(
         "WCS", "WMS", "WMTS",
     )
 )  # fmt: skip
-_SIDE_FILES = (".aux.xml", ".ovr", ".msk")
+_NOTES = (".aux.xml", ".ovr")
+_SIDE_FILES = (*_NOTES, ".msk")
 _VRT_SOURCES = ("SourceFilename", "SourceDataset")
 
 
@@ -36,6 +39,29 @@ def file_signature(path: str) -> Optional[Signature]:
     files = source_files(path)
     states = [file_state(file) for file in files or ()]
     return tuple(states) if states and None not in states else None  # type: ignore[arg-type]
+
+
+@contextmanager
+def unchanged(states: Sequence[FileState]) -> Iterator[None]:
+    """Refuse, with an InputError, what was made of files that changed in the meantime.
+
+    Whatever else is said of them then comes of the change.
+    """
+    try:
+        yield
+    except Cancelled:
+        raise
+    except EngineError:
+        _check_unchanged(states)
+        raise
+    _check_unchanged(states)
+
+
+def _check_unchanged(states: Sequence[FileState]) -> None:
+    for state in states:
+        # what other programs note beside an image (statistics, overviews) are no pixels of it
+        if not state[0].endswith(_NOTES) and file_state(state[0]) != state:
+            raise InputError(f"{state[0]} changed while it was in use. Run again.")
 
 
 def source_files(path: str) -> Optional[list[str]]:

@@ -28,6 +28,7 @@ from eoscale_engine.tiling import BLOCK_BYTES, Window, block_shape, blocks_of
 
 if TYPE_CHECKING:
     from eoscale_engine.memory.images import Image
+    from eoscale_engine.raster_files.signature import FileState
 
 MARGINS_A_SIDE = 42
 """Of a tile of which less than a tenth of the pixels are computed twice: (1 + 2 / 42)^2 < 1.1."""
@@ -49,6 +50,11 @@ class Filtering:
     def label(self) -> str:
         """The filter's name."""
         return self.declaration.called
+
+    @property
+    def states(self) -> tuple[FileState, ...]:
+        """Those of its inputs."""
+        return tuple(state for source in sources_of(self.inputs) for state in source.states)
 
     def fill(self, window: Window, places: list[Place], state: WorkerState) -> list[Seen]:
         """Compute a window of each output, and the moments of each band."""
@@ -169,6 +175,11 @@ class Filtered:
         return tuple(
             image for source in sources_of(self.filtering.inputs) for image in source.images
         )
+
+    @property
+    def states(self) -> tuple[FileState, ...]:
+        """Those of its inputs."""
+        return self.filtering.states
 
     def tile_side(self, margin: int) -> int:
         """Hardly a pixel is computed twice, nor of the filters that it stands on."""
