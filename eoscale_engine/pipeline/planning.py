@@ -10,7 +10,7 @@ from typing import Optional, Union
 import numpy as np
 
 from eoscale_engine.declaration import Declaration, ImageFilter
-from eoscale_engine.errors import GridError, InputError
+from eoscale_engine.errors import EngineError, GridError, InputError, described
 from eoscale_engine.grids import grid_difference
 from eoscale_engine.images.source import Inputs, Source, may_be_invalid, sources_of
 from eoscale_engine.profile import Band, Number, Profile, can_hold
@@ -116,8 +116,13 @@ def to_be_stored(
         Where there is no output, or its size is not the inputs'.
     """
     inputs = [source.profile for source in sources]
-    outputs = list(declaration.output_profiles(inputs))
     name = declaration.called
+    try:
+        outputs = list(declaration.output_profiles(inputs))
+    except EngineError:
+        raise
+    except Exception as problem:  # of a user's own class, which may name a band that is not there
+        raise InputError(f"{name} does not take these images: {described(problem)}.") from problem
     if not outputs:
         raise InputError(f"{name} declares no output image.")
     width, height = (inputs or outputs)[0].width, (inputs or outputs)[0].height
