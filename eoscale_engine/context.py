@@ -37,7 +37,7 @@ from eoscale_engine.memory.store import ImageStore
 from eoscale_engine.pipeline.doubts import check_places, doubts_of, remarks_of
 from eoscale_engine.pipeline.fold import reduce_images
 from eoscale_engine.pipeline.images import Entry, PipelineImages
-from eoscale_engine.pipeline.plan import LOADED, Plan, plan_of
+from eoscale_engine.pipeline.plan import LOADED, Plan, made_by, plan_of
 from eoscale_engine.pipeline.planning import (
     Keys,
     area_of,
@@ -50,6 +50,7 @@ from eoscale_engine.pipeline.transfer import copy_image, filter_images, filtered
 from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.options import WriteOptions
+from eoscale_engine.raster_files.verification import check_storable
 from eoscale_engine.raster_files.writing import check_target, write_raster
 from eoscale_engine.tiling import BLOCK_BYTES, TILE_PIXELS, Window
 from eoscale_engine.vector_files import PolygonLayer, open_polygon_layer
@@ -182,6 +183,13 @@ class EOContextManager(PipelineImages, Engine):
         """
         inline = bool(self._why_here(declaration))
         return self._planned(declaration, images, extent, paths, inline=inline, load=load)[1]
+
+    def expected(self, declaration: Declaration, images: Keys) -> list[Profile]:
+        """The profiles of a run's results, before it: of those that it may leave out, too."""
+        sources = sources_of(self._inputs(declaration, images))
+        made = [profile for profile, _ in made_by(declaration, sources)]
+        # a procedure's results come last; one that makes no image gives its input
+        return made[-len(declaration.outputs) :] or [source.profile for source in sources[:1]]
 
     def filter(
         self,
@@ -348,9 +356,12 @@ class EOContextManager(PipelineImages, Engine):
         Raises
         ------
         OutputError
-            Where the target cannot be written, or is a file that is still to be read.
+            Before any work, where the target cannot be written, is a file that is still to be read,
+            or cannot hold the image. Another file that is there is overwritten.
         """
+        options = options or WriteOptions()
         check_target(img_path, self._file_paths())
+        check_storable(format, options, self.profile(key))
         with self._runs.stage("Writing", 0.95) as report:
 
             def progress(fraction: float) -> bool:
@@ -358,7 +369,7 @@ class EOContextManager(PipelineImages, Engine):
                 return not self._runs.observer.cancelled()
 
             lost = write_raster(
-                self.publish(key), img_path, format=format, options=options or WriteOptions(),
+                self.publish(key), img_path, format=format, options=options,
                 statistics=self._entry(key).statistics, threads=self.nb_workers, progress=progress,
             )  # fmt: skip
         if lost:

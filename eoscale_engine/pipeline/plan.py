@@ -176,7 +176,7 @@ def plan_of(
         over them does, or only a small part of them is needed.
     """
     sources, cuts = sources_of(inputs), cuts or Cuts()
-    stored = _stored(declaration, sources)
+    stored = made_by(declaration, sources)
     profiles = [*(source.profile for source in sources), *(profile for profile, _ in stored)]
     area = area_of(profiles[0], extent) if profiles else Window(0, 0, 0, 0)
     stored = [(profile.cropped(*area), planes) for profile, planes in stored]
@@ -200,7 +200,7 @@ def plan_of(
     )  # fmt: skip
 
 
-def _stored(declaration: Declaration, sources: Sequence[Source]) -> list[Stored]:
+def made_by(declaration: Declaration, sources: Sequence[Source]) -> list[Stored]:
     """The images that are made, results or not, and how they are stored."""
     if isinstance(declaration, ImageFilter):
         return list(to_be_stored(declaration, sources))

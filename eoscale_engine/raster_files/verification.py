@@ -14,12 +14,16 @@ import numpy as np
 from osgeo import gdal
 
 from eoscale_engine.errors import OutputError
+from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.gdal_calls import opened
-from eoscale_engine.raster_files.options import COMPRESSIONS, WriteOptions
+from eoscale_engine.raster_files.options import COMPRESSIONS, FORMATS, WriteOptions
 from eoscale_engine.tiling import Window
 
 READ_BACK = "EOSCALE_READ_BACK"
 """The variable that, set to ``all``, has every block of every file compared."""
+
+MOST_BANDS = 65535
+"""Of a TIFF, which counts them in 16 bits."""
 
 SHARE = 100
 """Else one block of so many: less than a fiftieth of the time that writing them takes."""
@@ -28,8 +32,19 @@ Block = tuple[int, Window]
 """A band and a block's place. Where bands share their blocks, the first one stands for all."""
 
 
-def check_codec(format: str, options: WriteOptions, dtype: str) -> None:  # noqa: A002
-    """Refuse, with an OutputError, a compression that this GDAL has not, or not for this type."""
+def check_storable(format: str, options: WriteOptions, profile: Profile) -> None:  # noqa: A002
+    """Refuse, with an OutputError, a format or compression that cannot hold an image.
+
+    Or that this GDAL has not.
+    """
+    if format not in FORMATS:
+        raise OutputError(f"Unknown format '{format}'. Use one of: {', '.join(FORMATS)}.")
+    if profile.count > MOST_BANDS:
+        raise OutputError(
+            f"A TIFF holds at most {MOST_BANDS} bands, the image has {profile.count}. Write it in "
+            "parts."
+        )
+    dtype = profile.dtype
     known = gdal.GetDriverByName(format).GetMetadataItem("DMD_CREATIONOPTIONLIST")
     usable = [name for name in COMPRESSIONS if f">{name}<" in known]
     if options.compress not in usable:

@@ -25,12 +25,12 @@ from eoscale_engine.raster_files.signature import source_files
 from eoscale_engine.raster_files.tiff_validity import as_in_tiff, write_band_masks
 from eoscale_engine.raster_files.verification import (
     blocks_to_compare,
-    check_codec,
+    check_storable,
     check_written,
 )
 from eoscale_engine.raster_files.vrt import vrt_of_bands
 
-__all__ = ["FORMATS", "Progress", "WriteOptions", "check_target", "write_raster"]
+__all__ = ["FORMATS", "Progress", "WriteOptions", "check_no_input", "check_target", "write_raster"]
 
 ENDINGS = (".tif", ".tiff")
 
@@ -71,6 +71,15 @@ def check_target(path: str, input_paths: Iterable[str] = ()) -> None:
         )
     if target.is_dir():
         raise OutputError(f"{path} is a folder. Give the name of a file.")
+    check_no_input(path, input_paths)
+
+
+def check_no_input(path: str, input_paths: Iterable[str]) -> None:
+    """Refuse, with an OutputError, a target that is a file of an input, or another name of one.
+
+    Any other file that is there is overwritten, as QGIS does: as a whole, once the new one is.
+    """
+    target = Path(path)
     if not target.exists():
         return
     for source in input_paths:
@@ -129,12 +138,10 @@ def write_raster(
     A TIFF holds one nodata value for all bands, and one mask. Bands with different ones are written
     as :mod:`eoscale_engine.raster_files.tiff_validity` says.
     """
-    if format not in FORMATS:
-        raise OutputError(f"Unknown format '{format}'. Use one of: {', '.join(FORMATS)}.")
     options = options or WriteOptions()
     check_target(target)
     source = open_raster_file(source_path, keep_alpha=True)  # all bands
-    check_codec(format, options, source.profile.dtype)
+    check_storable(format, options, source.profile)
     watch = _Watch(progress, 0.8 if options.overviews and format == "GTiff" else 1.0)
     beside, name = str(Path(target).absolute().parent), os.path.basename(target)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -13,9 +13,10 @@ from eoscale_engine.declaration import Declaration
 from eoscale_engine.errors import InputError, OutputError
 from eoscale_engine.grids import window_of_extent
 from eoscale_engine.memory.images import Image
-from eoscale_engine.profile import CRS
+from eoscale_engine.profile import CRS, Profile
 from eoscale_engine.raster_files.options import WriteOptions
-from eoscale_engine.raster_files.writing import check_target
+from eoscale_engine.raster_files.verification import check_storable
+from eoscale_engine.raster_files.writing import check_no_input, check_target
 from eoscale_engine.reductions.summary import jsonable
 from eoscale_engine.tiling import Window
 
@@ -58,6 +59,8 @@ def run_job(
     ) as context:
         roles = _describe(context, job, declaration)
         _check_targets(job, wanted)
+        if any(output["keep"] == FILE for output in wanted.values()):
+            _check_storable(wanted, context.expected(declaration, roles))
         vectors = {item.role for item in declaration.inputs if item.polygons}
         keys = [key for role, listed in roles.items() if role not in vectors for key in listed]
         extent = _extent(context, keys, job.get("extent"))
@@ -135,8 +138,16 @@ def _check_targets(job: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any
         targets.add(path)
         if output["keep"] == FILE:
             check_target(output["path"], inputs)
-        elif path in map(os.path.realpath, inputs):
-            raise OutputError(f"{output['path']} is one of the inputs. Choose another name.")
+        else:
+            check_no_input(output["path"], inputs)
+
+
+def _check_storable(wanted: Mapping[str, Mapping[str, Any]], results: Sequence[Profile]) -> None:
+    """Refuse formats and compressions that cannot hold the results."""
+    for output in wanted.values():
+        if output["keep"] == FILE:
+            for profile in results:
+                check_storable(*_storage(output), profile)
 
 
 def _extent(context: EOContextManager, keys: list[str], extent: Any) -> Optional[Window]:
@@ -152,14 +163,19 @@ def _raw_path(output: Mapping[str, Any]) -> str:
     return output["path"] + ".raw" if output.get("keep") == FOLDER else ""
 
 
+def _storage(output: Mapping[str, Any]) -> tuple[str, WriteOptions]:
+    """Format and options of a file."""
+    format_ = output.get("format") or "GTiff"
+    return format_, WriteOptions(output.get("compress") or "DEFLATE", overviews=format_ == "COG")
+
+
 def _deliver(
     context: EOContextManager, key: str, output: Mapping[str, Any], outcome: Outcome
 ) -> dict[str, Any]:
     """Put a result where the client wants it."""
     path, keep = output["path"], output["keep"]
     if keep == FILE:
-        format_ = output.get("format") or "GTiff"
-        options = WriteOptions(output.get("compress") or "DEFLATE", overviews=format_ == "COG")
+        format_, options = _storage(output)
         context.write(key, path, format=format_, options=options)
         return {"name": "", "vrt": None, "path": path}
     if keep == FOLDER:

@@ -177,6 +177,25 @@ def test_an_output_that_is_one_of_the_inputs(
     assert Path(image).read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["majorityfilter", "sieve", "copy"])
+@pytest.mark.parametrize(
+    "wrong", [{"compress": "LERC_ZSTD"}, {"compress": "JPEG"}, {"format": "x"}]
+)
+def test_a_file_that_cannot_hold_a_result_is_refused_before_the_work(
+    client: EngineClient, tmp_path: Path, name: str, wrong: dict[str, str]
+) -> None:
+    image = str(tmp_path / "image.tif")
+    file = gdal.GetDriverByName("GTiff").Create(image, 20, 20, 1, gdal.GDT_Int64)
+    file.SetGeoTransform((0, 1, 0, 0, 0, -1))
+    del file
+    described = job(name, image, str(tmp_path / "OUTPUT.tif"), "file")
+    described["outputs"]["OUTPUT"].update(wrong)
+    log: list[str] = []
+    with pytest.raises(EngineError, match="cannot hold pixels of type int64|Unknown"):
+        client.run(described, log=lambda level, text: log.append(text))
+    assert not log and not (tmp_path / "OUTPUT.tif").exists()
+
+
 def test_two_outputs_with_one_path(client: EngineClient, image: str, tmp_path: Path) -> None:
     described = job("focalstatistics", image, str(tmp_path / "OUTPUT.tif"), "file")
     described["outputs"]["SECOND"] = {"path": f"{tmp_path}/./OUTPUT.tif", "keep": "file"}
