@@ -31,9 +31,7 @@ from eoscale_engine.declaration import (
 )
 from eoscale_engine.errors import EngineError, InputError, MemoryBudgetError
 from eoscale_engine.images.source import Inputs, sources_of
-from eoscale_engine.memory.allocation import Memory
 from eoscale_engine.memory.folder import make_folders
-from eoscale_engine.memory.store import ImageStore
 from eoscale_engine.pipeline.doubts import check_places, doubts_of, remarks_of
 from eoscale_engine.pipeline.fold import reduce_images
 from eoscale_engine.pipeline.images import Entry, PipelineImages
@@ -45,7 +43,8 @@ from eoscale_engine.pipeline.planning import (
     classes_left_out,
     keys_by_role,
 )
-from eoscale_engine.pipeline.runs import Cuts, Observer, Resources, Runs
+from eoscale_engine.pipeline.resources import Resources, put_together
+from eoscale_engine.pipeline.runs import Cuts, Observer, Runs
 from eoscale_engine.pipeline.transfer import copy_image, filter_images, filtered
 from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Profile
@@ -80,6 +79,10 @@ class EOContextManager(PipelineImages, Engine):
         The result is the same.
     observer : Observer
         Told of progress and messages; asked whether to stop.
+    executor : Executor
+        Who does the work in place of workers of the context's own: any object with the methods of
+        :class:`eoscale_engine.workers.Executor`. It stays yours: ``end`` does not close it. The
+        result is the same.
     resources : Resources
         Store and workers of an engine that runs several pipelines; by default the context's own.
 
@@ -99,12 +102,19 @@ class EOContextManager(PipelineImages, Engine):
         tile_pixels: int = 0,
         block_bytes: int = BLOCK_BYTES,
         observer: Optional[Observer] = None,
+        executor: Optional[Executor] = None,
         resources: Optional[Resources] = None,
     ) -> None:
         cuts = Cuts(tile_mode, tile_pixels or TILE_PIXELS, block_bytes)
         super().__init__(Runs(resources, cuts, observer or Observer()))
         self.tile_mode = tile_mode
-        self._options = (nb_workers, inline, memory_limit)
+        if executor is not None and (nb_workers or inline or resources):
+            raise InputError(
+                "An executor has its own workers: give it alone, without nb_workers, inline or "
+                "resources."
+            )
+        self._executor, self._nb_workers, self._inline = executor, nb_workers, inline
+        self._memory_limit = memory_limit
         self._shared = resources is not None
         self._clean_up: Optional[weakref.finalize[Any, Any]] = None
         self._layers: dict[str, PolygonLayer] = {}
@@ -123,24 +133,25 @@ class EOContextManager(PipelineImages, Engine):
         if self._shared:
             return
         self.end()
-        workers, inline, limit = self._options
         with ExitStack() as undo:
             folders = make_folders()
             for folder in folders:
                 undo.callback(folder.close)
-            executor: Executor
-            if inline:
-                executor = InlineWorkers()
-            else:
-                # not at the top: inside QGIS, multiprocessing is never imported
-                from eoscale_engine.workers.processes import ProcessWorkers
-
-                executor = ProcessWorkers(workers)
-            undo.callback(executor.close)
-            store = ImageStore(Memory(*folders, limit=limit), executor.forget)
-            self._runs.resources = Resources(store, executor)
+            executor = self._executor
+            if executor is None:
+                executor = self._workers()
+                undo.callback(executor.close)
+            self._runs.resources = put_together(folders, executor, self._memory_limit)
             # a script that never gets to end() leaves nothing either
             self._clean_up = weakref.finalize(self, undo.pop_all().close)
+
+    def _workers(self) -> Executor:
+        if self._inline:
+            return InlineWorkers()
+        # not at the top: inside QGIS, multiprocessing is never imported
+        from eoscale_engine.workers.processes import ProcessWorkers
+
+        return ProcessWorkers(self._nb_workers)
 
     def end(self) -> None:
         """Release every image; end workers and remove the folder where they are one's own."""

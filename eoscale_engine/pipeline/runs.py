@@ -12,6 +12,7 @@ from typing import Any, Callable, Optional
 from eoscale_engine.errors import InputError, InputWarning
 from eoscale_engine.memory.images import Image
 from eoscale_engine.memory.store import ImageStore
+from eoscale_engine.pipeline.resources import Resources
 from eoscale_engine.raster_files.remarks import Remarks
 from eoscale_engine.tile_work.jobs import Job
 from eoscale_engine.tile_work.tasks import Remarked
@@ -45,14 +46,6 @@ class Observer:
     progress: Callable[[float], None] = _ignore
     log: Callable[[str, str], None] = _ignore
     cancelled: Callable[[], bool] = _never
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What several pipelines of one engine share: the store of images and the workers."""
-
-    store: ImageStore
-    executor: Executor
 
 
 @dataclass(frozen=True)

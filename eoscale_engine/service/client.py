@@ -247,18 +247,15 @@ class EngineClient:
         self, job: Mapping[str, Any], progress: Any, log: Any, cancelled: Any
     ) -> dict[str, Any]:
         # imported only here: with an engine process, its modules are not needed in this one
-        from eoscale_engine.context import Observer, Resources
-        from eoscale_engine.memory.allocation import Memory
-        from eoscale_engine.memory.store import ImageStore
+        from eoscale_engine.context import Observer
+        from eoscale_engine.pipeline.resources import put_together
         from eoscale_engine.service.jobs import run_job
         from eoscale_engine.workers.inline import InlineWorkers
 
         with self._lock:
             if self._inline is None:
-                workers = InlineWorkers()
                 limit = self._options.memory_mb * 1_000_000
-                memory = Memory(self._folders[0], self._folders[1], limit)
-                self._inline = Resources(ImageStore(memory, workers.forget), workers)
+                self._inline = put_together(self._folders, InlineWorkers(), limit)
         while not self._one_inline.acquire(timeout=0.05):
             if cancelled():
                 raise Cancelled("Cancelled.")

@@ -15,12 +15,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO, Any
 
-from eoscale_engine.context import Observer, Resources
+from eoscale_engine.context import Observer
 from eoscale_engine.errors import EngineError, described
-from eoscale_engine.memory.allocation import Memory
 from eoscale_engine.memory.folder import ImageFolder
 from eoscale_engine.memory.images import Image
-from eoscale_engine.memory.store import ImageStore
+from eoscale_engine.pipeline.resources import put_together
 from eoscale_engine.service.jobs import run_job
 from eoscale_engine.service.protocol import Sender, columns_taken_out, messages
 from eoscale_engine.workers.processes import ProcessWorkers
@@ -43,10 +42,8 @@ class Host:
         for folder in self._folders:
             folder.sweep(start.get("kept", ()))
         workers = ProcessWorkers(int(start.get("workers", 0)))
-        memory = Memory(
-            self._folders[0], self._folders[1], int(start.get("memory_mb", 0)) * 1_000_000
-        )
-        self.resources = Resources(ImageStore(memory, workers.forget), workers)
+        limit = int(start.get("memory_mb", 0)) * 1_000_000
+        self.resources = put_together(self._folders, workers, limit)
         self._tile_pixels = int(start.get("tile_size", 0)) ** 2
         self._sender = sender
         self._lock = threading.Lock()

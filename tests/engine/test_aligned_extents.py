@@ -17,7 +17,7 @@ from eoscale_engine.grids import window_of_extent
 from eoscale_engine.memory.allocation import Memory
 from eoscale_engine.memory.folder import make_folders
 from eoscale_engine.memory.store import ImageStore
-from eoscale_engine.pipeline.runs import Resources
+from eoscale_engine.pipeline.resources import Resources
 from eoscale_engine.service.jobs import run_job
 from eoscale_engine.tiling import Window
 from eoscale_engine.workers.inline import InlineWorkers

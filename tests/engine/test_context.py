@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
 from eoscale_engine.filters.neighbourhood.gaussian import Gaussian
 from eoscale_engine.filters.pixel.mask import ValidityMask
 from eoscale_engine.filters.pixel.stack import Stack
+from eoscale_engine.images.source import WorkerState
 from eoscale_engine.memory.folder import shared_memory_root
 from eoscale_engine.procedures.copy import Copy
 from eoscale_engine.procedures.statistics import RasterStatistics
@@ -535,3 +537,44 @@ def crs_of(epsg: int) -> CRS:
     reference = osr.SpatialReference()
     reference.ImportFromEPSG(epsg)
     return CRS(reference.ExportToWkt())
+
+
+class Threads:
+    """An executor of one's own: each task in a thread, the last one first."""
+
+    workers = 3
+    apart = False
+
+    def __init__(self) -> None:
+        self.forgotten: list[str] = []
+        self.closed = False
+
+    def run(self, job: Any, tasks: Any, done: Any, cancelled: Any) -> None:
+        def work(number: int) -> tuple[int, Any]:
+            return number, job.run(tasks[number], WorkerState())
+
+        with ThreadPoolExecutor(self.workers) as pool:
+            for number, result in pool.map(work, reversed(range(len(tasks)))):
+                done(number, result)
+
+    def forget(self, raw_files: Any) -> None:
+        self.forgotten += raw_files
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_an_executor_of_ones_own_gives_the_same_result() -> None:
+    threads = Threads()
+    results = []
+    for options in ({"inline": True}, {"executor": threads, "tile_pixels": 50}):
+        with EOContextManager(**options) as context:
+            key = filled(context, cube(2, 30, 40))
+            [made] = context.filter(FocalStatistics("standard deviation", radius=2), key)
+            numbers = context.run(RasterStatistics(), made).summary.numbers
+            results.append((context.get_array(made).tobytes(), numbers))
+    assert results[0] == results[1]
+    assert not threads.closed
+    assert threads.forgotten
+    with pytest.raises(InputError, match="give it alone"):
+        EOContextManager(2, executor=threads)
