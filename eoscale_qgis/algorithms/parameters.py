@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from functools import partial
 from typing import Any, Optional
 
@@ -160,12 +160,26 @@ def unknown_names(algorithm: QgsProcessingAlgorithm, parameters: Mapping[str, An
     warnings = []
     for name in parameters:
         if name not in known:
-            near = get_close_matches(name.upper(), known, n=1, cutoff=0.5)
-            meant = f" Did you mean {near[0]}?" if near else ""
+            near = _nearest(name.upper(), known)
+            meant = f" Did you mean {near}?" if near else ""
             warnings.append(
                 f"{name} is no parameter of '{algorithm.displayName()}' and has no effect.{meant}"
             )
     return warnings
+
+
+def _nearest(name: str, known: Sequence[str]) -> str | None:
+    """The name that was meant, or None: alike as a whole, and then in its least alike word."""
+
+    def likeness(candidate: str) -> float:
+        # OUTPUT_TABLE is no OUTPUT_HTML: words that names share must not outweigh those that differ
+        pairs = [(name, candidate)]
+        if name.count("_") == candidate.count("_"):
+            pairs = list(zip(name.split("_"), candidate.split("_")))
+        return min(SequenceMatcher(None, *pair).ratio() for pair in pairs)
+
+    near = get_close_matches(name, known, n=len(known), cutoff=0.5)
+    return max(near, key=likeness, default=None)
 
 
 def with_chosen_texts(

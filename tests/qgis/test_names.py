@@ -1,4 +1,4 @@
-"""What layers with results are called."""
+"""What layers with results are called, and which parameter a wrong name meant."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from qgis.core import QgsProcessing, QgsProcessingOutputLayerDefinition, QgsProject, QgsRasterLayer
 
 from eoscale_qgis.algorithms.names import LayerNames
+from eoscale_qgis.algorithms.parameters import unknown_names
 from tests.qgis.helpers import write_image
 
 TEMPORARY = QgsProcessing.TEMPORARY_OUTPUT
@@ -48,3 +49,19 @@ def test_titles_that_were_given_are_left_out():
     assert names.name("Slope", ["Gaussian blur: NDVI: Kreis: Nord", "b"]) == "Slope: Kreis: Nord"
     assert names.name("Slope", ["Slope"]) == "Slope: Slope"
     assert names.name("Scene", []) == "Scene"
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "wrong", "meant"),
+    [
+        ("rasterstatistics", "OUTPUT_TABLE", "OUTPUT"),
+        ("rasterstatistics", "OUTPUT_JSN", "OUTPUT_JSON"),
+        ("kmeans", "OUTPUT_TABEL", "OUTPUT_TABLE"),
+        ("slope", "PIXEL_SPACNG", "PIXEL_SPACING"),
+        ("histogram", "BIN", "BINS"),
+        ("bilateral", "SIGMA", "SIGMA_RANGE"),
+    ],
+)
+def test_a_wrong_name_is_compared_word_by_word(provider, algorithm, wrong, meant):
+    (warning,) = unknown_names(provider.algorithm(algorithm), {wrong: 1})
+    assert warning.endswith(f"has no effect. Did you mean {meant}?")
