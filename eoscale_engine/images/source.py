@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
 Kept = TypeVar("Kept")
 
-IN_MEMORY, READ, COMPUTED = "in memory", "read in place", "computed as it is read"
-"""How pixels of a source come."""
+IN_MEMORY, ON_DISK = "in memory", "in files on disk"
+"""Where images lie; what lies on disk is mapped like memory."""
+
+READ, COMPUTED = "read in place", "computed as it is read"
+"""How pixels of other sources come."""
 
 
 @dataclass

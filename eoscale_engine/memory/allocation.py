@@ -71,11 +71,12 @@ class Memory:
         """
         self._number += 1
         token = f"{self._run}-{self._number:06d}"
-        image = Image(f"image-{token}", path, profile, stored_planes=planes)
+        on_disk = on_disk or bool(path)
+        image = Image(f"image-{token}", path, profile, stored_planes=planes, on_disk=on_disk)
         size = image.file_bytes
-        if not path and not on_disk and self._recycled.get(size):
+        if not on_disk and self._recycled.get(size):
             return replace(image, raw=self._recycled[size].pop())
-        if not path and not on_disk and size > self.available():
+        if not on_disk and size > self.available():
             raise MemoryBudgetError(
                 f"An image of {size / 1e6:.0f} MB does not fit: {self.available() / 1e6:.0f} MB "
                 "are free in memory. Release images, raise the memory budget, or work on disk."

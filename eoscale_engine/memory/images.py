@@ -19,7 +19,7 @@ import numpy as np
 
 from eoscale_engine.errors import MemoryBudgetError
 from eoscale_engine.images.area import Area, all_valid_in, band_index
-from eoscale_engine.images.source import IN_MEMORY, Place, Seen, WorkerState
+from eoscale_engine.images.source import IN_MEMORY, ON_DISK, Place, Seen, WorkerState
 from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import Window
 
@@ -38,7 +38,8 @@ class Image:
     ``raw`` is the file of pixels, ``stored`` the profile of all that is in it; ``bands`` (numbers
     from 1) and ``window`` choose a part, without a copy. Behind the pixels lie ``stored_planes``:
     none, one for all bands, or one for each, of bytes: 0 where pixels are invalid. ``all_valid``
-    says that every pixel is known to be valid.
+    says that every pixel is known to be valid, ``on_disk`` that it did not fit into memory, or had
+    to lie elsewhere.
     """
 
     name: str
@@ -48,14 +49,19 @@ class Image:
     window: Optional[Window] = None
     stored_planes: int = 0
     all_valid: bool = False
+    on_disk: bool = False
 
     label = "Copying"
-    comes = IN_MEMORY
     in_memory = True
     block_shape = (1, 1)
     by_block = True
     files = ()
     states = ()
+
+    @property
+    def comes(self) -> str:
+        """By where it lies."""
+        return ON_DISK if self.on_disk else IN_MEMORY
 
     @property
     def images(self) -> tuple[Image, ...]:

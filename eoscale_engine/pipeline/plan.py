@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import Optional
 
 from eoscale_engine.declaration import Declaration, ImageFilter, Procedure, Reduction
-from eoscale_engine.images.source import COMPUTED, IN_MEMORY, READ, Inputs, Source, sources_of
+from eoscale_engine.images.source import (
+    COMPUTED,
+    IN_MEMORY,
+    ON_DISK,
+    READ,
+    Inputs,
+    Source,
+    sources_of,
+)
 from eoscale_engine.memory.images import Image
 from eoscale_engine.memory.store import Budget
 from eoscale_engine.pipeline.planning import (
@@ -35,11 +43,8 @@ WORKER_BYTES = 60 * 1024 * 1024
 LEAST_PART = 0.25
 """Of smaller parts of an image only what is needed is read; the whole is not loaded."""
 
-LOADED, COPIED = "loaded", "its part loaded"
-"""How inputs come, beside what their sources say."""
-
-ON_DISK, IN_FOLDER = "in files on disk", "in a folder of the caller's"
-"""Where results go, beside memory."""
+LOADED, COPIED, IN_FOLDER = "loaded", "its part loaded", "in a folder of the caller's"
+"""How inputs come and where results go, beside what sources say."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,6 @@ class Plan:
     task_bytes : int
         Of a worker's memory that a task takes, at most.
     budget : Budget
-        What is free.
     """
 
     what: str
@@ -183,8 +187,7 @@ def plan_of(
     made = [profile for profile, _ in stored]
     tiles, task = _tasks(declaration, inputs, area, made, workers, cuts)
     # what is at work has its memory first, then results, then what need not be there
-    at_work = workers * (WORKER_BYTES + task)
-    room = min(budget.images, budget.machine - at_work)
+    room = min(budget.images, budget.machine - workers * (WORKER_BYTES + task))
     outputs, room = _outputs(stored, paths, room)
     comes = _ways(declaration, sources, area, room, part=extent is not None, load=load)
     if LOADED in comes:

@@ -8,9 +8,9 @@ from typing import Optional
 
 from eoscale_engine.declaration import ImageFilter
 from eoscale_engine.images.moments import Moments, merge_bands
-from eoscale_engine.images.source import Filling, Inputs, Seen, Source, sources_of
+from eoscale_engine.images.source import ON_DISK, Filling, Inputs, Seen, Source, sources_of
 from eoscale_engine.memory.images import Image
-from eoscale_engine.pipeline.plan import ON_DISK, Plan
+from eoscale_engine.pipeline.plan import Plan
 from eoscale_engine.pipeline.planning import Stored, area_of, tiles_of_copy, to_be_stored
 from eoscale_engine.pipeline.runs import Runs
 from eoscale_engine.raster_files.gdal_profile import BandStatistics

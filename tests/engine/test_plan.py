@@ -18,14 +18,13 @@ from eoscale_engine.context import EOContextManager
 from eoscale_engine.declaration import Blocks, Declaration, ImageFilter, Output, Pixels
 from eoscale_engine.errors import MemoryBudgetError
 from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
-from eoscale_engine.images.source import IN_MEMORY, READ
+from eoscale_engine.images.source import IN_MEMORY, ON_DISK, READ
 from eoscale_engine.memory.images import Image
 from eoscale_engine.memory.store import Budget, ImageStore
 from eoscale_engine.pipeline.plan import (
     COPIED,
     IN_FOLDER,
     LOADED,
-    ON_DISK,
     WORKER_BYTES,
     plan_of,
 )
@@ -143,9 +142,11 @@ def test_pixels_go_where_the_plan_says(
         store = context._runs.store
         assert (plan.inputs[0].comes == LOADED) == context._entry(key).source.in_memory
         if isinstance(declaration, ImageFilter):
-            places = [output.goes == IN_MEMORY for output in plan.outputs]
-            assert places == [
-                store.memory.in_memory(context._entry(one).source.images[0]) for one in made.images
+            images = [context._entry(one).source.images[0] for one in made.images]
+            places = [output.goes for output in plan.outputs]
+            assert places == [image.comes for image in images]
+            assert [place == IN_MEMORY for place in places] == [
+                store.memory.in_memory(image) for image in images
             ]
         assert store.memory.used() <= limit
 
@@ -201,8 +202,14 @@ def test_what_cannot_be_is_refused_before_it_starts() -> None:
     assert not plan.refusal and "would fit" not in str(plan)
     plan = plan_of(FocalStatistics(), inputs, ["a"], Budget(10**8, 10**9, 10**10), workers=40)
     assert not plan.refusal and "memory may run out: 12 worker(s) would fit" in str(plan)
-    # what is at work comes first
-    assert [output.goes for output in plan.outputs] == [ON_DISK]
+    # what is at work comes first, then the results
+    ways = [
+        plan_of(
+            FocalStatistics(), inputs, ["a"], Budget(10**9, 10**9, 10**10), workers=workers
+        ).outputs[0].goes
+        for workers in (4, 10)
+    ]  # fmt: skip
+    assert ways == [IN_MEMORY, ON_DISK]
 
 
 def test_a_refused_run_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
