@@ -29,6 +29,13 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def test_the_modules_of_the_architecture_are_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:eoscale|tests)[\w/]+\.py)`", text)
+    assert len(named) > 15
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_every_algorithm_has_a_picture() -> None:
     drawn = set(declarations()) - set(NOT_DRAWN)
     pictures = {path.stem for path in (ROOT / "docs" / "images" / "algorithms").glob("*.jpg")}
