@@ -17,6 +17,7 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
+    QgsRaster,
     QgsRasterDataProvider,
     QgsRasterLayer,
     QgsRasterRenderer,
@@ -91,10 +92,16 @@ def renderer_of(
     if provider is None:
         return None
     if isinstance(style, Composite):
-        return _composite(style, provider)
-    if isinstance(style, Classes):
-        return _classes(style, provider)
-    return _ramp(style, provider)
+        renderer = _composite(style, provider)
+    elif isinstance(style, Classes):
+        renderer = _classes(style, provider)
+    else:
+        renderer = _ramp(style, provider)
+    last = provider.bandCount()
+    alpha = QgsRaster.ColorInterpretation.AlphaBand
+    if renderer is not None and provider.colorInterpretation(last) == alpha:
+        renderer.setAlphaBand(last)  # which QGIS adds for an image's mask
+    return renderer
 
 
 def _ramp(style: Ramp, provider: QgsRasterDataProvider) -> Optional[QgsRasterRenderer]:

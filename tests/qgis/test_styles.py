@@ -15,7 +15,7 @@ from qgis.core import (
     QgsSingleBandPseudoColorRenderer,
 )
 
-from eoscale_engine.styles import Classes, Composite, Ramp
+from eoscale_engine.styles import GREY, HEAT, Classes, Composite, Ramp
 from eoscale_qgis import styles
 from eoscale_qgis.styles import Styling, renderer_of
 from tests.qgis.helpers import write_image
@@ -112,3 +112,23 @@ def test_the_users_own_style_stays(layer, monkeypatch):
     styling = Styling(Ramp(("#000000", "#ff0000"), 0, 1), "eoscale:slope", "OUTPUT", set())
     styling.postProcessLayer(layer, QgsProcessingContext(), QgsProcessingFeedback())
     assert type(layer.renderer()) is before
+
+
+@pytest.mark.parametrize(
+    "style", [Ramp(HEAT, 0, 9), Ramp(GREY, 0, 9), Classes(((5, "#ff0000", "five"),))]
+)
+def test_what_a_mask_hides_is_transparent(tmp_path, style):
+    path = str(tmp_path / "masked.tif")
+    file = gdal.GetDriverByName("GTiff").Create(path, 6, 4, 1)
+    file.SetGeoTransform((0, 1, 0, 4, 0, -1))
+    file.GetRasterBand(1).Fill(5)
+    file.CreateMaskBand(gdal.GMF_PER_DATASET)
+    shown = np.full((4, 6), 255, np.uint8)
+    shown[:, :3] = 0
+    file.GetRasterBand(1).GetMaskBand().WriteArray(shown)
+    file = None
+    layer = QgsRasterLayer(path, "masked")
+    layer.setRenderer(renderer_of(style, layer))
+    block = layer.renderer().block(1, layer.extent(), 6, 4)
+    opaque = [[block.color(row, col) >> 24 == 255 for col in range(6)] for row in range(4)]
+    assert opaque == (shown != 0).tolist()
