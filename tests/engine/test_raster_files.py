@@ -1077,6 +1077,44 @@ def test_a_hole_of_one_band_alone_is_never_a_value(
     assert np.all(whole[5:85, 10:130] == 100)
 
 
+@pytest.mark.parametrize("resampling", ["nearest", "bilinear", "cubic", "average"])
+def test_masks_of_single_bands_are_aligned_each_with_its_band(
+    resampling: str, tmp_path: Path
+) -> None:
+    """A TIFF with ``.msk``, as GDAL writes it; each of its cells is four of the finer grid."""
+    random = np.random.default_rng(8)
+    pixels = random.integers(0, 256, (2, 40, 60)).astype("uint8")
+    masks = np.full(pixels.shape, 255, "uint8")
+    masks[0, :20], masks[1, :, :30] = 0, 0
+    if resampling != "nearest":  # what is hidden never shows among what is not
+        pixels = np.where(masks == 0, 200, 100).astype("uint8")
+    coarse = replace(COARSE, dtype="uint8", bands=COARSE.bands[:2])
+    path = write_tif(tmp_path / "a.tif", coarse, pixels)
+    file = gdal.Open(path, gdal.GA_Update)
+    gdal.SetConfigOption("GDAL_TIFF_INTERNAL_MASK", "NO")
+    for number, mask in enumerate(masks, 1):
+        file.GetRasterBand(number).CreateMaskBand(0)
+        file.GetRasterBand(number).GetMaskBand().WriteArray(mask)
+    del file
+    gdal.SetConfigOption("GDAL_TIFF_INTERNAL_MASK", None)
+    assert (tmp_path / "a.tif.msk").exists() and open_raster_file(path).mask == "bands"
+    aligned(path, None, FINE, resampling, str(tmp_path / "a.vrt"))
+    placed = open_raster_file(str(tmp_path / "a.vrt"))
+    found, planes = placed.read(everything(FINE)), placed.read_planes(everything(FINE))
+    assert planes is not None
+    if resampling == "nearest":
+        wanted = np.zeros((2, 100, 150), bool)
+        wanted[:, 5:85, 10:130] = masks.repeat(2, 1).repeat(2, 2) != 0
+        assert np.array_equal(planes, wanted)
+        values = np.zeros(wanted.shape, "uint8")
+        values[:, 5:85, 10:130] = pixels.repeat(2, 1).repeat(2, 2)
+        assert np.array_equal(found[wanted], values[wanted])
+    else:
+        assert (found[planes] == 100).all()
+        assert planes[0, 47:83, 12:128].all() and not planes[0, 7:43, 12:128].any()
+        assert planes[1, 7:83, 72:128].all() and not planes[1, 7:83, 12:68].any()
+
+
 @pytest.mark.parametrize("mask", ["alpha", "mask"])
 def test_invalid_pixels_of_the_source_stay_invalid(mask: str, tmp_path: Path) -> None:
     valid = np.ones((40, 60), "uint8")
