@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +90,29 @@ def context() -> Iterator[EOContextManager]:
         yield made
 
 
+WAYS = {"mask": "open_raster", "alpha": "describe", "masks by band": "describe"}
+"""How files of each kind come in; the others are loaded."""
+
+
 def on_bytes(cases: list[Any]) -> Any:
-    taken = [case for case in cases if "uint8" in supported(case.values[0])]
-    return pytest.mark.parametrize("declaration", taken)
+    """Each class and each kind of validity, with its examples in turn."""
+    by_class: dict[type, list[Any]] = {}
+    for case in cases:
+        if "uint8" in supported(case.values[0]):
+            by_class.setdefault(type(case.values[0]), []).append(case)
+    return pytest.mark.parametrize(
+        ("declaration", "kind"),
+        [
+            pytest.param(
+                *examples[number % len(examples)].values, kind, id=f"{name}-{number}-{kind}"
+            )
+            for name, examples in ((one.__name__, several) for one, several in by_class.items())
+            for number, kind in zip(range(max(len(KINDS), len(examples))), cycle(KINDS))
+        ],
+    )
 
 
 @on_bytes(WITH_INPUTS)
-@pytest.mark.parametrize("kind", KINDS)
 def test_filters_change_no_valid_pixel(
     declaration: Any, kind: str, context: EOContextManager, tmp_path: Path
 ) -> None:
@@ -103,33 +120,31 @@ def test_filters_change_no_valid_pixel(
     images = [bytes_of_all_values(kind, seed) for seed in range(count)]
     paths = [written(image, tmp_path / f"{n}.tif", kind) for n, image in enumerate(images)]
     wanted = on_whole(declaration, images)
-    for opened in (context.open_raster, context.describe):
-        made = context.filter(declaration, [opened(path) for path in paths])
-        for number, (key, expected) in enumerate(zip(made, wanted)):
-            agrees(declaration, picture_of(context, key), expected)
-            context.write(key, str(tmp_path / f"out{number}.tif"))
-            agrees(declaration, read_back(str(tmp_path / f"out{number}.tif")), expected)
+    opened = getattr(context, WAYS.get(kind, "open_raster"))
+    made = context.filter(declaration, [opened(path) for path in paths])
+    for number, (key, expected) in enumerate(zip(made, wanted)):
+        agrees(declaration, picture_of(context, key), expected)
+        context.write(key, str(tmp_path / f"out{number}.tif"))
+        agrees(declaration, read_back(str(tmp_path / f"out{number}.tif")), expected)
     context.end()
     context.start()
 
 
 @on_bytes([case for case in REDUCTIONS if not case.values[0].merge_in_worker])
-@pytest.mark.parametrize("kind", KINDS)
 def test_reductions_see_each_valid_pixel(
     declaration: Any, kind: str, context: EOContextManager, tmp_path: Path
 ) -> None:
     count = sum(counts(declaration).values())
     images = [bytes_of_all_values(kind, seed) for seed in range(count)]
     paths = [written(image, tmp_path / f"{n}.tif", kind) for n, image in enumerate(images)]
-    for opened in (context.open_raster, context.describe):
-        found = context.reduce(declaration, [opened(path) for path in paths])
-        assert_close(found, by_cells(declaration, images))
+    opened = getattr(context, WAYS.get(kind, "open_raster"))
+    found = context.reduce(declaration, [opened(path) for path in paths])
+    assert_close(found, by_cells(declaration, images))
     context.end()
     context.start()
 
 
 @on_bytes([case for case in PROCEDURES if case.values[0].inputs])
-@pytest.mark.parametrize("kind", KINDS)
 def test_procedures_find_what_they_find_where_there_is_room_for_nodata(
     declaration: Any, kind: str, context: EOContextManager, tmp_path: Path
 ) -> None:
