@@ -41,8 +41,9 @@ those of one image take `BANDS`, those of several `ALIGN` (how others are brough
 image's grid, if at all; an extent then counts as a whole, also where it reaches beyond the first
 image, with invalid pixels where an image has none). The Python algorithms take `BANDS` as a text
 such as `3,2,1`: these bands of every image, and all of them if it is empty. Images that go to a
-file take `FORMAT` (GeoTIFF or COG) and `COMPRESS`. Values go to a table (`OUTPUT`), JSON
-(`OUTPUT_JSON`), a report (`OUTPUT_HTML`) and output numbers.
+file take `FORMAT` (GeoTIFF or COG) and `COMPRESS`. Values go to a table (`OUTPUT`, or
+`OUTPUT_TABLE` where images come out too), JSON (`OUTPUT_JSON`), a report (`OUTPUT_HTML`) and
+output numbers.
 """
 
 TAIL = """

@@ -37,17 +37,17 @@ class Bilateral(Procedure):
     sum(w y) / sum(w) over the valid pixels y of a disk, with the weights
     w = exp(-d^2 / (2 s^2)) exp(-(y - x)^2 / (2 r^2)): d is the distance to the pixel x in the
     middle, s the spatial sigma, r the range sigma. Pixels that differ from x by much more than r
-    have no weight, so noise is smoothed and edges stay. Each band is handled by itself.
+    have next to no weight, so noise is smoothed and edges stay. Each band is handled by itself.
 
     The disk holds the pixels with row^2 + col^2 <= radius^2, counted from the middle; the radius is
     twice the spatial sigma, rounded, unless it is given.
 
-    The range sigma, where it is not given, is three times the noise of each band: the quartiles'
-    distance of the pixels under the kernel 1 -2 1; -2 4 -2; 1 -2 1, divided by 6 and 1.349 (as by
-    J. Immerkaer, "Fast noise variance estimation", Computer Vision and Image Understanding 64(2),
-    1996, with quartiles in place of the mean, which few edges do not move). Where most pixels show
-    no noise it is a twentieth of the way from the 2nd to the 98th percentile. With an extent it is
-    found in the extent; give it to compare images.
+    The range sigma, where it is not given, is three times the noise of each band: the interquartile
+    range of the image's sums under the kernel 1 -2 1; -2 4 -2; 1 -2 1, divided by 6 and 1.349 (as
+    by J. Immerkaer, "Fast noise variance estimation", Computer Vision and Image Understanding
+    64(2), 1996, with quartiles in place of the mean, which few edges do not move). Where most
+    pixels show no noise it is a twentieth of the way from the 2nd to the 98th percentile. With an
+    extent it is found in the extent; give it to compare images.
 
     Nodata: invalid pixels take no part, and stay invalid. Infinite pixels stay, and take no part
     elsewhere. Beyond the image lies its mirror image by default.

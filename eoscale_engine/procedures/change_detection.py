@@ -65,9 +65,10 @@ class ChangeDetection(Procedure):
     on each other; the variances of the variates are then their own.
 
     A pixel that is invalid or infinite in any band of either image is invalid. With an extent its
-    pixels alone count. All is computed in float64; results are float32. Scale and offset of bands
-    make no difference. Takes integers and floats ``(bands, rows, cols)``; bands that are constant
-    or depend on each other are refused.
+    pixels alone count. All is computed in float64; variates, chi-square and probability (two bands
+    of one image) are float32; changed pixels are 1 and others 0, as uint8 with nodata 255. Scale
+    and offset of bands make no difference. Takes integers and floats ``(bands, rows, cols)``; bands
+    that are constant or depend on each other are refused.
 
     A. A. Nielsen, "The Regularized Iteratively Reweighted MAD Method for Change Detection in Multi-
     and Hyperspectral Data", IEEE Transactions on Image Processing 16(2), 2007, pp. 463-478.
@@ -107,7 +108,7 @@ class ChangeDetection(Procedure):
         0.001,
         minimum=0,
         maximum=1,
-        help="Stop when no correlation changes by more than this.",
+        help="Stop when no correlation changes by this or more.",
     )
     significance: float = parameter(
         0.001,

@@ -82,7 +82,7 @@ class Histogram(Procedure):
     Values are physical, ``pixel * scale + offset``, unless ``raw`` asks for the pixels as stored.
     Nodata, NaN and masked pixels are invalid: counted, in no bin. Infinite pixels lie outside all
     bounds. Takes images ``(bands, rows, cols)`` of any integer or float dtype; complex ones are
-    refused with an ``InputError``, as are bounds that enclose nothing and more than 65536 bins.
+    refused, as are bounds that enclose nothing and more than 65536 bins.
     Values are compared with the edges in float64. Edges, and the physical values of integers, are
     the numbers nearest the decimals that are meant: with bins of 0.1 the pixel 3000 at scale 0.0001
     begins the bin from 0.3 on.

@@ -79,7 +79,7 @@ class ImageComparison(Procedure):
     masked in either image is invalid. Infinite pixels are valid, counted apart, and equal where
     both are the same infinity; they are left out of all else. What has no value is no data: all but
     the counts where no pixel is left; r_squared, correlation, psnr and ssim where the reference has
-    one single value (psnr and ssim not if a peak is given).
+    one single value (psnr and ssim not if a peak is given); correlation also where the image has.
 
     The optional image holds d: float32 where both images have at most 16 bits or are float32, else
     float64. Takes integers and floats ``(bands, rows, cols)``, also different types; all is

@@ -60,9 +60,9 @@ class KMeans(Procedure):
     gives the same classes, with any number of workers; another one may give others.
 
     A class that loses all its pixels gets the pixel that is farthest from its centre. Of centres
-    as near the first counts. Classes are numbered from 1 by the brightness of their centre, the
-    mean over the bands, so 1 is the darkest; 0 is nodata. The table's counts and means are of the
-    pixels of the result.
+    equally near the first counts. Classes are numbered from 1 by the brightness of their centre,
+    the mean over the bands, so 1 is the darkest; 0 is nodata. The table's counts and means are of
+    the pixels of the result.
 
     Standardised bands are divided by their standard deviation, so that all count alike; else
     bands count by their spread. Values are physical, ``pixel * scale + offset``, in float64. A

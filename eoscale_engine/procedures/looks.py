@@ -42,8 +42,8 @@ DATA: dict[str, Any] = {
     "default": INTENSITY,
     "choices": PIXELS,
     "label": "Pixels are",
-    "help": "Linear intensity (power, sigma nought, gamma nought), amplitude, its square root, or "
-    "intensity in decibels, 10 log10 of it.",
+    "help": "Linear intensity (power, sigma nought, gamma nought), amplitude (the square root of "
+    "intensity), or intensity in decibels (10 log10 of it).",
 }
 """The parameter ``data`` of the radar filters."""
 
@@ -86,9 +86,10 @@ class NumberOfLooks(Procedure):
     1 / (L + 1 / n) = exp(m) sqrt(1 + 2 (1 + 1 / L) / n)
 
     On simulated speckle of 1 to 16 looks it is right within 4 % for 250 x 250 pixels, within 3 %
-    for a million. Where little of the image is homogeneous the result is
-    too low; where neighbouring pixels are correlated, as in oversampled images, it is too high, by
-    the pixels that a resolution cell takes up.
+    for a million. Where little of the image is homogeneous the result is too low. Where
+    neighbouring pixels are correlated, as in oversampled images, it is too high: in windows of
+    5 x 5 pixels by some 10 to 15 % for twice as many rows and columns as the resolution asks for,
+    by half for four times as many; less in larger windows.
 
     Amplitudes are squared first, so that L is that of the intensity; Cu, in the table, is the
     coefficient of variation of the pixels: 1 / sqrt(L) of intensities, 0.5227 / sqrt(L) of

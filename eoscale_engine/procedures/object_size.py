@@ -56,16 +56,15 @@ class ObjectSize(Procedure):
 
     or that with the ``longest border``: most pixel edges in common.
 
-    Of equals the first in raster order is taken. An object that touches none that stays goes, with
-    what its neighbours become part of, to one of these, ring by ring from outside; if no object
-    stays anywhere around, it stays too. Sizes and borders are those before anything is replaced.
-    GDAL's sieve also compares objects that will not stay, and leaves those that lead to no large
-    one.
+    Of equals the first in raster order is taken. An object that touches none that stays follows its
+    neighbours to the object that takes them, ring by ring from outside; if no object stays anywhere
+    around, it stays too. Sizes and borders are those before anything is replaced. GDAL's sieve also
+    compares objects that will not stay, and leaves those that lead to no large one.
 
-    Size is a number of pixels, or an area in the square of the unit of the CRS, of which one pixel
-    has the same everywhere; images in degrees are refused. Values are compared as stored, without
-    scale and offset; floats by equality. Each band is filtered by itself. With an extent the
-    objects are those of its pixels alone.
+    Size is a number of pixels, or an area in the square of the unit of the CRS, the same for every
+    pixel; images in degrees are refused. Values are compared as stored, without scale and offset;
+    floats by equality. Each band is filtered by itself. With an extent the objects are those of its
+    pixels alone.
 
     Nodata, NaN and masked pixels belong to no object and stay as they are. The data type, scale,
     offset and nodata value are the input's; where it has no nodata value and one is needed, the

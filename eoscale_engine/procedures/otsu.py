@@ -45,7 +45,7 @@ class OtsuThreshold(Procedure):
     mean and m that of all; of equally good ones that with the lowest thresholds. For two classes
     this is Otsu's threshold, for more multi-Otsu. The search is exact, by dynamic programming.
     eta, the variance between the classes as a share of the whole variance, says how well they are
-    separated: 0 not at all, 1 by classes of one value each.
+    separated: 0 not at all, 1 where each class is one value.
 
     A threshold is the largest value of the class below it: x <= threshold is in the lower class.
     The optional image has classes from 1, the lowest, on, band by band, as uint8 with nodata 0.

@@ -72,11 +72,11 @@ class RasterStatistics(Procedure):
     shown by minimum, maximum, percentiles and distinct, left out of all else. A band without valid
     pixels has counts only; one with a single value has neither skewness nor kurtosis.
 
-    With a mask or polygons, all other pixels are left out, of the invalid ones too. A pixel lies in
-    polygons that overlap once.
+    With a mask or polygons, all other pixels are left out, of the invalid ones too. A pixel in
+    several polygons counts once.
 
-    Takes images ``(bands, rows, cols)`` of any integer or float dtype; complex ones are refused
-    with an ``InputError``. Minimum, maximum and sum of integers are exact, 64-bit ones too; all
+    Takes images ``(bands, rows, cols)`` of any integer or float dtype; complex ones are
+    refused. Minimum, maximum and sum of integers are exact, 64-bit ones too; all
     else is computed in float64. 8 and 16-bit pixels take one pass over the image. Others take one
     more for percentiles of 32 bits and three more of 64 bits, and for distinct values one for each
     16 MB of pixels, or fewer where many are equal.

@@ -91,7 +91,7 @@ class Stretch(Procedure):
         minimum=0,
         maximum=100,
         unit="%",
-        help="Share of pixels below.",
+        help="Share of pixels below the lower bound.",
         counts_when={"method": ("percentiles",)},
     )
     upper_percentile: float = parameter(
@@ -99,7 +99,7 @@ class Stretch(Procedure):
         minimum=0,
         maximum=100,
         unit="%",
-        help="Where the highest byte is.",
+        help="Share of pixels below the upper bound.",
         counts_when={"method": ("percentiles",)},
     )
     deviations: float = parameter(

@@ -70,7 +70,7 @@ class Convolution(ImageFilter):
     sum(w x) over the pixels x under the kernel, or sum(w x) / sum(w) if it is normalised. The
     kernel is laid on the image as it is written, its first row to the top and its middle on the
     pixel: a correlation, as r.mfilter of GRASS and scipy.ndimage.correlate have it. Turn the kernel
-    half round for the mathematical convolution. Each band is handled by itself.
+    by 180 degrees for the mathematical convolution. Each band is handled by itself.
 
     Normalised or not, a kernel whose weights add up to zero (to a millionth of the sum of their
     sizes), such as those that find edges, is never divided.

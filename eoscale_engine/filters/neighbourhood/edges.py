@@ -113,7 +113,7 @@ class Edges(ImageFilter):
     per_pixel: bool = parameter(
         True,
         label="Change per pixel",
-        help="Divide by the sum of the kernel's weights, so that operators compare. Else plain "
+        help="The gradient from one pixel to the next, so that operators compare. Else plain "
         "weighted sums.",
     )
     nodata: str = parameter(

@@ -179,8 +179,8 @@ class FocalStatistics(ImageFilter):
         None,
         kind="matrix",
         label="Given window",
-        help="In place of a radius: rows of 1 (in the window) and 0, as many rows as columns or "
-        "not, but odd numbers of both, such as 0 1 0; 1 1 1; 0 1 0.",
+        help="In place of a radius: rows of 1 (in the window) and 0, separated by semicolons, such "
+        "as 0 1 0; 1 1 1; 0 1 0. An odd number of rows and of columns, which may differ.",
         counts_when={"shape": ("given",)},
         advanced=True,
     )

@@ -77,7 +77,10 @@ class Aspect(GroundFilter, TerrainFilter):
         help="Clockwise from north, or counterclockwise from east.",
     )
     flat: str = parameter(
-        "no value", choices=tuple(FLAT), label="Flat terrain", help="What it gets: no direction."
+        "no value",
+        choices=tuple(FLAT),
+        label="Flat terrain",
+        help="What pixels get where the terrain is flat and has no direction.",
     )
     method: str = method_parameter()
     compute_edges: bool = compute_edges_parameter()
