@@ -142,6 +142,8 @@ class EOContextManager(PipelineImages, Engine):
                 executor = self._workers()
                 undo.callback(executor.close)
             self._runs.resources = put_together(folders, executor, self._memory_limit)
+            # an executor that lives on must not keep mapped what goes with the folders
+            undo.callback(self._runs.resources.store.drop_idle)
             # a script that never gets to end() leaves nothing either
             self._clean_up = weakref.finalize(self, undo.pop_all().close)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +16,14 @@ from typing import Optional
 
 from eoscale_engine.errors import MemoryBudgetError
 from eoscale_engine.memory.folder import ImageFolder
-from eoscale_engine.memory.free_memory import free_bytes
+from eoscale_engine.memory.free_memory import free_bytes, machine_bytes
 from eoscale_engine.memory.images import Image
 from eoscale_engine.profile import Profile
 from eoscale_engine.raster_files.gdal_profile import BandStatistics
 from eoscale_engine.raster_files.vrt import vrt_face
+
+ASKED_SECONDS = 0.005
+"""How old what the machine says of its memory may be: less than the time a large image takes."""
 
 
 class Memory:
@@ -42,6 +47,7 @@ class Memory:
         # names in a folder are never used again, by an engine that adopts it neither
         self._run = secrets.token_hex(4)
         self._number = 0
+        self._machine, self._asked = 0, -math.inf
         self._recycled: dict[int, list[str]] = {}
         self._held: list[str] = []
 
@@ -51,10 +57,20 @@ class Memory:
 
     def available(self) -> int:
         """Bytes that new images may take: free memory, cgroup, folder and the user's limit."""
-        room = free_bytes(self.folder.path)
+        room = free_bytes(self.folder.path, machine=self.machine())
         if self.limit:
             room = min(room, max(0, self.limit - self.used()))
         return room + self.idle()
+
+    def machine(self) -> int:
+        """Bytes that the machine can give, as it said some milliseconds ago at most.
+
+        A run asks several times, and each answer takes a third of a millisecond.
+        """
+        now = time.monotonic()
+        if now - self._asked > ASKED_SECONDS:
+            self._machine, self._asked = machine_bytes(), now
+        return self._machine
 
     def idle(self) -> int:
         """Bytes of files that are kept for the next image of their size."""

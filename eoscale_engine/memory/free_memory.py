@@ -21,13 +21,15 @@ UNLIMITED = 1 << 60
 """cgroup v1 writes "no limit" as a number of about 2^63."""
 
 
-def free_bytes(folder: Path, system: Path = Path("/")) -> int:
+def free_bytes(folder: Path, system: Path = Path("/"), *, machine: Optional[int] = None) -> int:
     """Bytes that images in ``folder`` may take; a tenth stays free for the programs themselves.
 
     The least of what is free in the folder's file system, in the machine's memory, and below the
-    limit of each cgroup (v1 and v2) around this process. ``system`` holds ``proc`` and ``sys``.
+    limit of each cgroup (v1 and v2) around this process. ``system`` holds ``proc`` and ``sys``;
+    ``machine`` is what :func:`machine_bytes` just said, where it was asked.
     """
-    return min(shutil.disk_usage(folder).free * 9 // 10, machine_bytes(system))
+    free = shutil.disk_usage(folder).free * 9 // 10
+    return min(free, machine_bytes(system) if machine is None else machine)
 
 
 def machine_bytes(system: Path = Path("/")) -> int:

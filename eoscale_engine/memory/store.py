@@ -12,7 +12,6 @@ from typing import Any, Callable, NamedTuple, Optional
 
 from eoscale_engine.errors import MemoryBudgetError
 from eoscale_engine.memory.allocation import Memory
-from eoscale_engine.memory.free_memory import machine_bytes
 from eoscale_engine.memory.images import Image
 from eoscale_engine.profile import Profile
 
@@ -166,7 +165,7 @@ class ImageStore:
         with self._lock:
             idle = self._idle_bytes()
             return Budget(
-                self.memory.available() + idle, machine_bytes() + self.memory.idle() + idle,
+                self.memory.available() + idle, self.memory.machine() + self.memory.idle() + idle,
                 shutil.disk_usage(self.memory.disk_folder.path).free,
             )  # fmt: skip
 

@@ -564,6 +564,16 @@ class Threads:
         self.closed = True
 
 
+def test_an_executor_of_ones_own_forgets_what_went(path: str) -> None:
+    threads = Threads()
+    with EOContextManager(executor=threads) as context:
+        loaded = context._entry(context.open_raster(path)).source.images[0]
+        context.release(context.filter(ValidityMask(), context.open_raster(path))[0])
+        assert not threads.forgotten
+    assert loaded.raw in threads.forgotten
+    assert len(threads.forgotten) == 2
+
+
 def test_an_executor_of_ones_own_gives_the_same_result() -> None:
     threads = Threads()
     results = []
