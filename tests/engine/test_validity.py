@@ -153,7 +153,7 @@ def test_procedures_find_what_they_find_where_there_is_room_for_nodata(
         images = [bytes_of_all_values(kind, seed) for seed in range(count)]
         paths = [written(image, tmp_path / f"{n}.tif", kind) for n, image in enumerate(images)]
         wide = replace(PROFILE, dtype="int16").with_nodata(-1)
-        roomy = [Picture(np.where(i.valid, i.pixels, -1).astype("int16"), wide) for i in images]
+        roomy = [Picture(np.where(i.valid, i.pixels.astype("int16"), -1), wide) for i in images]
         first = found(context, declaration, roomy, roles)
         second = found(context, declaration, [Path(path) for path in paths], roles)
         for one, two in zip(first, second):
