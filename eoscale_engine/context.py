@@ -14,7 +14,6 @@ import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any, Optional
 
 from eoscale_engine.callables import in_this_process, reference_to
@@ -33,6 +32,7 @@ from eoscale_engine.errors import EngineError, InputError, MemoryBudgetError
 from eoscale_engine.images.source import Inputs, sources_of
 from eoscale_engine.memory.folder import make_folders
 from eoscale_engine.pipeline.doubts import check_places, doubts_of, remarks_of
+from eoscale_engine.pipeline.extent import InExtent
 from eoscale_engine.pipeline.fold import reduce_images
 from eoscale_engine.pipeline.images import Entry, PipelineImages
 from eoscale_engine.pipeline.plan import LOADED, Plan, made_by, plan_of
@@ -344,7 +344,7 @@ class EOContextManager(PipelineImages, Engine):
         kept = before
         try:
             roles: Mapping[str, Sequence[str]] = keys_by_role(procedure, images)
-            engine = self if extent is None else _Part(self, extent)
+            engine = self if extent is None else InExtent(self, extent)
             made = procedure.run(roles, engine)
             _check_result(procedure, made)
             kept = before.union(filter(None, made.images))
@@ -564,70 +564,3 @@ def _check_result(procedure: Procedure, made: Any) -> None:
             f"{procedure.called} returned {len(made.images)} image(s) where "
             f"{len(procedure.outputs)} were declared."
         )
-
-
-class _Part(Engine):
-    """What a procedure with an extent gets: a part of the images that it was given.
-
-    Those that it makes are of the extent's size already.
-    """
-
-    def __init__(self, context: EOContextManager, extent: Window) -> None:
-        self._context = context
-        self._extent = extent
-        self._crops: dict[str, str] = {}
-        self._made: set[str] = set()
-
-    def filter(self, declaration: ImageFilter, images: Keys) -> list[str]:
-        """On input images alone, with their real pixels beyond the extent; else on their crops."""
-        roles = keys_by_role(declaration, images)
-        if self._made.isdisjoint(key for keys in roles.values() for key in keys):
-            made = self._context.filter(declaration, roles, extent=self._extent)
-        else:
-            made = self._context.filter(declaration, self._parts(roles))
-        self._made.update(made)
-        return made
-
-    def reduce(
-        self,
-        declaration: Reduction[Any, Found],
-        images: Keys,
-        *,
-        within: Optional[Within] = None,
-        windows: Optional[Sequence[Window]] = None,
-    ) -> Found:
-        """Of the extent's pixels."""
-        if within is not None and within.mask is not None:
-            within = replace(within, mask=self.part(within.mask))
-        cropped = self._parts(keys_by_role(declaration, images))
-        return self._context.reduce(declaration, cropped, within=within, windows=windows)
-
-    def profile(self, key: str) -> Profile:
-        """Of an image's part in the extent."""
-        profile = self._context.profile(key)
-        return profile if key in self._made else profile.cropped(*area_of(profile, self._extent))
-
-    def polygons(
-        self, key: str, like: str, *, field: str = "", all_touched: bool = False
-    ) -> Polygons:
-        """On the grid of an image's part in the extent."""
-        extent = None if like in self._made else self._extent
-        return self._context.polygons(
-            key, like, field=field, all_touched=all_touched, extent=extent
-        )
-
-    def release(self, key: str) -> None:
-        """Give back an image that the procedure made."""
-        self._made.discard(key)
-        self._context.release(key)
-
-    def _parts(self, images: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-        return {role: [self.part(key) for key in keys] for role, keys in images.items()}
-
-    def part(self, key: str) -> str:
-        """Of an image that was given; one that the procedure made is no larger."""
-        if key in self._made:
-            return key
-        if key not in self._crops:
-            self._crops[key] = self._context.crop(key, self._extent)
-        return self._crops[key]

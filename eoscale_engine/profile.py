@@ -300,10 +300,7 @@ class Profile(Mapping[str, Any]):
     # ---- derived profiles
 
     def widened(self, dtype: str) -> Profile:
-        """The same values in another type; a nodata value that it cannot hold is dropped.
-
-        The engine then picks one, see :func:`default_nodata`.
-        """
+        """The same values in another type; a nodata value that it cannot hold is dropped."""
         bands = tuple(
             band if can_hold(dtype, band.nodata) else replace(band, nodata=None)
             for band in self.bands
@@ -497,7 +494,7 @@ def can_hold(dtype: str, value: Optional[Number]) -> bool:
 
 
 def default_nodata(dtype: str) -> Number:
-    """The nodata value that an image gets where its filter marks pixels invalid and names none.
+    """The nodata value of a type that is tried first where one must be found that no pixel has.
 
     NaN for floats and complex numbers, the smallest value of signed and the largest of unsigned
     integers.

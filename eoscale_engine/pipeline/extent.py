@@ -1,0 +1,83 @@
+"""A procedure with an extent: what it may ask of the engine is of that part of its images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Optional
+
+from eoscale_engine.declaration import Engine, Found, ImageFilter, Reduction, Within
+from eoscale_engine.pipeline.planning import Keys, area_of, keys_by_role
+from eoscale_engine.polygons import Polygons
+from eoscale_engine.profile import Profile
+from eoscale_engine.tiling import Window
+
+if TYPE_CHECKING:
+    from eoscale_engine.context import EOContextManager
+
+
+class InExtent(Engine):
+    """What a procedure with an extent gets: a part of the images that it was given.
+
+    Those that it makes are of the extent's size already.
+    """
+
+    def __init__(self, context: EOContextManager, extent: Window) -> None:
+        self._context = context
+        self._extent = extent
+        self._crops: dict[str, str] = {}
+        self._made: set[str] = set()
+
+    def filter(self, declaration: ImageFilter, images: Keys) -> list[str]:
+        """On input images alone, with their real pixels beyond the extent; else on their crops."""
+        roles = keys_by_role(declaration, images)
+        if self._made.isdisjoint(key for keys in roles.values() for key in keys):
+            made = self._context.filter(declaration, roles, extent=self._extent)
+        else:
+            made = self._context.filter(declaration, self._parts(roles))
+        self._made.update(made)
+        return made
+
+    def reduce(
+        self,
+        declaration: Reduction[Any, Found],
+        images: Keys,
+        *,
+        within: Optional[Within] = None,
+        windows: Optional[Sequence[Window]] = None,
+    ) -> Found:
+        """Of the extent's pixels."""
+        if within is not None and within.mask is not None:
+            within = replace(within, mask=self.part(within.mask))
+        cropped = self._parts(keys_by_role(declaration, images))
+        return self._context.reduce(declaration, cropped, within=within, windows=windows)
+
+    def profile(self, key: str) -> Profile:
+        """Of an image's part in the extent."""
+        profile = self._context.profile(key)
+        return profile if key in self._made else profile.cropped(*area_of(profile, self._extent))
+
+    def polygons(
+        self, key: str, like: str, *, field: str = "", all_touched: bool = False
+    ) -> Polygons:
+        """On the grid of an image's part in the extent."""
+        extent = None if like in self._made else self._extent
+        return self._context.polygons(
+            key, like, field=field, all_touched=all_touched, extent=extent
+        )
+
+    def release(self, key: str) -> None:
+        """Give back an image that the procedure made."""
+        self._made.discard(key)
+        self._context.release(key)
+
+    def _parts(self, images: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        return {role: [self.part(key) for key in keys] for role, keys in images.items()}
+
+    def part(self, key: str) -> str:
+        """Of an image that was given; one that the procedure made is no larger."""
+        if key in self._made:
+            return key
+        if key not in self._crops:
+            self._crops[key] = self._context.crop(key, self._extent)
+        return self._crops[key]
