@@ -21,6 +21,7 @@ from eoscale_engine.context import EOContextManager
 from eoscale_engine.errors import InputError
 from eoscale_engine.profile import Affine, Band, Profile
 from eoscale_engine.raster_files.vrt import vrt_face
+from eoscale_engine.tiling import Window
 from tests.engine.test_exactness import (
     PROCEDURES,
     REDUCTIONS,
@@ -173,3 +174,22 @@ def found(context: EOContextManager, declaration: Any, images: Any, roles: Any) 
         *(p.valid.tolist() for p in pictures),
         list(map(repr, values_in(made.summary))),
     ]
+
+
+@pytest.mark.parametrize("bands", [[2], [2, 1], [1, 2]])
+def test_chosen_bands_and_crops_keep_their_masks(
+    bands: list[int], context: EOContextManager, tmp_path: Path
+) -> None:
+    image = bytes_of_all_values("masks by band", 3)
+    path = written(image, tmp_path / "a.tif", "masks by band")
+    chosen, window = [band - 1 for band in bands], Window(4, 5, 11, 9)
+    context.open_raster(path)  # kept: other bands of it are found in memory
+    for key in (context.open_raster(path, bands), context.describe(path, bands)):
+        for place, part in ((Window(0, 0, ROWS, COLS), key), (window, context.crop(key, window))):
+            inside = (chosen, *place.slices)
+            context.write(part, str(tmp_path / "out.tif"))
+            for found in (picture_of(context, part), read_back(str(tmp_path / "out.tif"))):
+                np.testing.assert_array_equal(found.valid, image.valid[inside])
+                np.testing.assert_array_equal(found.pixels, image.pixels[inside])
+    context.end()
+    context.start()
