@@ -85,8 +85,9 @@ def moments_of(pixels: np.ndarray, valid: Optional[np.ndarray] = None) -> Moment
         if invalid is not None:
             np.copyto(deviations, 0, where=invalid)
         mean = _sum(deviations) / count
-        flat = deviations.ravel()
-        squares = float(np.dot(flat, flat)) - count * mean * mean
+        rows = deviations.reshape(-1, 1, deviations.shape[-1])
+        # row by row: one product of all loses an outlier's digits with some builds of BLAS
+        squares = float((rows @ rows.swapaxes(1, 2)).sum(dtype=np.float64)) - count * mean * mean
     moments.minimum, moments.maximum = float(minimum), float(maximum)
     moments.mean, moments.squares = float(middle) + mean, max(0.0, squares)
     return moments
