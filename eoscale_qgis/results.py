@@ -235,10 +235,10 @@ class Results:
                 copy, face = client.copy_to_disk(old)
                 with self._lock:
                     unused = self._images.get(image_key(image.path)) is image and not image.used
-                    if unused:
-                        link(face, image.path)
+                    moved = unused and _linked(face, image.path)
+                    if moved:
                         image.name = copy
-                client.release([old if unused else copy])
+                client.release([old if moved else copy])
 
     # ---- the end, and the plugin's
 
@@ -296,3 +296,11 @@ class Results:
             QgsProject.instance().layersAdded.disconnect(self._layers_added)
             QgsProject.instance().projectSaved.disconnect(self._project_saved)
             QgsApplication.clipboard().dataChanged.disconnect(self._clipboard_changed)
+
+
+def _linked(face: str, path: str) -> bool:
+    try:
+        link(face, path)
+    except OSError:  # the folder of temporary results was removed, or is full
+        return False
+    return True

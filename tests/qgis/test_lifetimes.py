@@ -371,6 +371,22 @@ def test_work_inside_qgis_keeps_nothing_for_reuse_either(provider, engines, imag
     assert engines[0].dropped == 2
 
 
+def test_where_no_link_can_be_made_it_stays_in_memory(provider, engines, image, monkeypatch):
+    paths = [run(image) for _ in range(2)]
+    made = results_module.link
+
+    def link(face, path):
+        if path == paths[0]:
+            raise OSError("No space left on device")
+        made(face, path)
+
+    monkeypatch.setattr(results_module, "link", link)
+    look_twice(provider.results)
+    assert engines[0].released == ["image1-OUTPUT-on-disk", "image2-OUTPUT"]
+    for path in paths:
+        np.testing.assert_array_equal(read_pixels(path), read_pixels(image) + 1)
+
+
 def test_without_room_on_disk_it_stays_in_memory(provider, engines, image):
     path = run(image)
     engines[0].error = MemoryBudgetError("No room.")
