@@ -10,56 +10,41 @@ Images are known by keys (texts). Everything is released at the end, whatever ha
 
 from __future__ import annotations
 
-import warnings
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
-from eoscale_engine.callables import in_this_process, reference_to
+import numpy as np
+
 from eoscale_engine.declaration import (
     Declaration,
     Engine,
     Found,
     ImageFilter,
-    Procedure,
     Reduction,
     Result,
-    Summary,
     Within,
 )
-from eoscale_engine.errors import EngineError, InputError, MemoryBudgetError
-from eoscale_engine.images.source import Inputs, sources_of
+from eoscale_engine.errors import InputError
 from eoscale_engine.memory.folder import make_folders
-from eoscale_engine.pipeline.doubts import check_places, doubts_of, remarks_of
-from eoscale_engine.pipeline.extent import InExtent
-from eoscale_engine.pipeline.fold import reduce_images
-from eoscale_engine.pipeline.images import Entry, PipelineImages
-from eoscale_engine.pipeline.plan import LOADED, Plan, made_by, plan_of
-from eoscale_engine.pipeline.planning import (
-    Keys,
-    area_of,
-    check_grids,
-    classes_left_out,
-    keys_by_role,
-)
+from eoscale_engine.pipeline.images import PipelineImages
+from eoscale_engine.pipeline.plan import Plan
+from eoscale_engine.pipeline.planning import Keys
 from eoscale_engine.pipeline.resources import Resources, put_together
 from eoscale_engine.pipeline.runs import Cuts, Observer, Runs
-from eoscale_engine.pipeline.transfer import copy_image, filter_images, filtered
+from eoscale_engine.pipeline.work import Work
 from eoscale_engine.polygons import Polygons
-from eoscale_engine.profile import Profile
+from eoscale_engine.profile import CRS, Number, Profile
 from eoscale_engine.raster_files.options import WriteOptions
-from eoscale_engine.raster_files.verification import check_storable
-from eoscale_engine.raster_files.writing import check_target, write_raster
 from eoscale_engine.tiling import BLOCK_BYTES, TILE_PIXELS, Window
-from eoscale_engine.vector_files import PolygonLayer, open_polygon_layer
 from eoscale_engine.workers import Executor
 from eoscale_engine.workers.inline import InlineWorkers
 
 __all__ = ["EOContextManager", "Observer", "Resources"]
 
 
-class EOContextManager(PipelineImages, Engine):
+class EOContextManager(Engine):
     """Owns the images and workers of one pipeline.
 
     Parameters
@@ -88,6 +73,8 @@ class EOContextManager(PipelineImages, Engine):
 
     Attributes
     ----------
+    images : PipelineImages
+        What it has; iterating gives the keys of those that were not released.
     timings : dict
         Seconds that each stage took so far.
     """
@@ -106,7 +93,9 @@ class EOContextManager(PipelineImages, Engine):
         resources: Optional[Resources] = None,
     ) -> None:
         cuts = Cuts(tile_mode, tile_pixels or TILE_PIXELS, block_bytes)
-        super().__init__(Runs(resources, cuts, observer or Observer()))
+        self._runs = Runs(resources, cuts, observer or Observer())
+        self.images = PipelineImages(self._runs)
+        self._work = Work(self._runs, self.images)
         self.tile_mode = tile_mode
         if executor is not None and (nb_workers or inline or resources):
             raise InputError(
@@ -117,7 +106,6 @@ class EOContextManager(PipelineImages, Engine):
         self._memory_limit = memory_limit
         self._shared = resources is not None
         self._clean_up: Optional[weakref.finalize[Any, Any]] = None
-        self._layers: dict[str, PolygonLayer] = {}
 
     # ---- life
 
@@ -158,8 +146,8 @@ class EOContextManager(PipelineImages, Engine):
     def end(self) -> None:
         """Release every image; end workers and remove the folder where they are one's own."""
         try:
-            for key in list(self._entries):
-                self.release(key)
+            for key in self.images:
+                self.images.release(key)
         finally:
             if self._clean_up is not None:
                 self._clean_up()
@@ -175,11 +163,192 @@ class EOContextManager(PipelineImages, Engine):
         """Seconds that each stage took so far."""
         return self._runs.timings
 
+    # ---- files
+
+    def open_raster(
+        self, raster_path: str, bands: Optional[Sequence[int]] = None, *, label: str = ""
+    ) -> str:
+        """Load a raster file into shared memory, decoded by all workers; returns its key.
+
+        A file that is in memory already is used again while it is unchanged. One that does not fit
+        is read piece by piece when it is worked on.
+
+        Parameters
+        ----------
+        raster_path : str
+            A file, or any name that GDAL opens.
+        bands : sequence of int, optional
+            Numbers from 1, in any order; all but alpha by default.
+        label : str
+            What messages call it; the path by default.
+        """
+        return self.images.open_raster(raster_path, bands, label=label)
+
+    def describe(
+        self,
+        raster_path: str,
+        bands: Optional[Sequence[int]] = None,
+        *,
+        label: str = "",
+        keep_alpha: bool = False,
+        named: Collection[int] = (),
+    ) -> str:
+        """Open a raster file without reading its pixels; work on it then reads what it needs.
+
+        An alpha band is one like any other with ``keep_alpha``, as for a copy of the image, and
+        where it is among the ``bands`` or those that parameters have ``named``.
+        """
+        return self.images.describe(
+            raster_path, bands, label=label, keep_alpha=keep_alpha, named=named
+        )
+
+    def load(self, key: str, *, decode: bool = True) -> bool:
+        """Bring a described file into memory where it fits.
+
+        Without ``decode`` it is used where it is in memory already, and stays a file else. Returns
+        whether it is in memory.
+        """
+        return self.images.load(key, decode=decode)
+
+    def assign_crs(self, key: str, crs: CRS) -> None:
+        """Say which CRS an image has, as a user does whose file has none or a wrong one."""
+        self.images.assign_crs(key, crs)
+
+    def assign_nodata(self, key: str, values: Mapping[int, Optional[Number]]) -> None:
+        """Say which nodata value bands of a described file have, by their numbers; None: none."""
+        self.images.assign_nodata(key, values)
+
+    def align(
+        self,
+        key: str,
+        first: str,
+        resampling: str,
+        *,
+        extent: Optional[tuple[float, float, float, float]] = None,
+    ) -> str:
+        """Put a described image on the grid of the first, on the fly; returns the key to use.
+
+        ``resampling`` is nearest, bilinear, cubic or average. An image that lies pixel on pixel
+        already stays as it is. With an ``extent`` (x minimum, y minimum, x maximum, y maximum, in
+        the first one's CRS) the grid goes on as far as that reaches: align the first image to
+        itself with it, then the others to the first. Pixels are invalid where an image has none.
+        """
+        return self.images.align(key, first, resampling, extent=extent)
+
+    def open_polygons(
+        self, path: str, *, label: str = "", id_field: str = "", layer: str = ""
+    ) -> str:
+        """Open the polygons or points of a vector file for procedures; returns their key.
+
+        Parameters
+        ----------
+        path : str
+            A file that OGR opens.
+        label : str
+            What messages call it; the path by default.
+        id_field : str
+            An integer field with the features' identifiers; OGR's own by default.
+        layer : str
+            The layer's name in the file; by default its first one is read.
+
+        Raises
+        ------
+        InputError
+            Where there is no such layer, or none with polygons or points.
+        """
+        return self._work.open_polygons(path, label=label, id_field=id_field, layer=layer)
+
+    def write(
+        self, key: str, img_path: str, *, format: str = "GTiff",  # noqa: A002 - GDAL's word
+        options: Optional[WriteOptions] = None,
+    ) -> None:  # fmt: skip
+        """Write an image as a tiled, compressed GeoTIFF (or COG), with every core.
+
+        Written beside the target and renamed when whole: a failure leaves nothing behind and an
+        older file untouched. What the image carries and a TIFF does not hold (attribute tables,
+        class names, colour tables of other types than 8 and 16 bits, metadata of further domains)
+        lies beside it in ``.aux.xml``; a warning names what is lost.
+
+        Raises
+        ------
+        OutputError
+            Before any work, where the target cannot be written, is a file that is still to be read,
+            or cannot hold the image. Another file that is there is overwritten.
+        """
+        self.images.write(key, img_path, format=format, options=options)
+
+    # ---- images in memory
+
+    def create_image(self, profile: Union[Profile, Mapping[str, Any]]) -> str:
+        """Allocate an image of zeros; returns its key. Fill it through :meth:`get_array`.
+
+        ``profile`` is a :class:`Profile`, or a mapping with at least ``width``, ``height``,
+        ``count`` and ``dtype``.
+        """
+        return self.images.create_image(profile)
+
+    def create_memview(
+        self, key: str, arr_subset: np.ndarray, arr_subset_profile: Mapping[str, Any]
+    ) -> str:
+        """A part of an image as an input of its own; returns its key.
+
+        Parameters
+        ----------
+        key : str
+            The image.
+        arr_subset : array of (bands, rows, cols)
+            A slice of ``get_array(key)``: shown without a copy, and kept in memory as long as it is
+            used. Any other array is copied into a new image.
+        arr_subset_profile : mapping
+            The view's profile; nodata, CRS and geotransform may differ from the image's.
+        """
+        return self.images.create_memview(key, arr_subset, arr_subset_profile)
+
+    def crop(self, key: str, extent: Window) -> str:
+        """An image of a part of another: a view in memory, or what is read of it from its file."""
+        return self.images.crop(key, extent)
+
+    def get_array(self, key: str, tile: Any = None) -> np.ndarray:
+        """The image's pixels ``(bands, rows, cols)`` in shared memory, without a copy.
+
+        Results and created images are writable; loaded files are not, since they are used again
+        when the file is opened again. ``tile`` (with EOScale's fields) chooses a part with its
+        margins.
+        """
+        return self.images.get_array(key, tile)
+
+    def profile(self, key: Any) -> Profile:
+        """An image's profile."""
+        return self.images.profile(key)
+
+    def get_profile(self, key: str) -> dict[str, Any]:
+        """An image's profile as a dictionary of one's own, with rasterio's keys."""
+        return self.images.get_profile(key)
+
+    def update_profile(self, key: str, profile: Mapping[str, Any]) -> str:
+        """Change nodata, CRS or geotransform of an image; returns its key.
+
+        Raises :class:`InputError` where the mapping names another size, band count or data type.
+        """
+        return self.images.update_profile(key, profile)
+
+    def label(self, key: Any) -> str:
+        """What messages call an image."""
+        return self.images.label(key)
+
+    def publish(self, key: str) -> str:
+        """Write the image's GDAL face beside its pixels; returns the path of the VRT."""
+        return self.images.publish(key)
+
+    def release(self, key: Any) -> None:
+        """Give an image back; its memory goes with its last user. Twice does no harm."""
+        self.images.release(key)
+
     # ---- work
 
     def check(self, declaration: Declaration, images: Keys) -> None:
         """Refuse, with an :class:`InputError`, images that a declaration cannot work on."""
-        self._inputs(declaration, images)
+        self._work.check(declaration, images)
 
     def plan(
         self,
@@ -194,15 +363,11 @@ class EOContextManager(PipelineImages, Engine):
 
         Parameters and errors are those of :meth:`run`. What does not fit is said in ``refusal``.
         """
-        inline = bool(self._why_here(declaration))
-        return self._planned(declaration, images, extent, paths, inline=inline, load=load)[1]
+        return self._work.plan(declaration, images, extent=extent, paths=paths, load=load)
 
     def expected(self, declaration: Declaration, images: Keys) -> list[Profile]:
         """The profiles of a run's results, before it: of those that it may leave out, too."""
-        sources = sources_of(self._inputs(declaration, images))
-        made = [profile for profile, _ in made_by(declaration, sources)]
-        # a procedure's results come last; one that makes no image gives its input
-        return made[-len(declaration.outputs) :] or [source.profile for source in sources[:1]]
+        return self._work.expected(declaration, images)
 
     def filter(
         self,
@@ -236,10 +401,7 @@ class EOContextManager(PipelineImages, Engine):
         TileError
             Where the filter failed, with the tile and the cause. No output is left.
         """
-        inline = inline or self._stays_here(declaration)
-        inputs, plan = self._planned(declaration, images, extent, paths, inline=inline)
-        self._tell(declaration, plan)
-        return self._filter(declaration, inputs, plan, paths, inline=inline)
+        return self._work.filter(declaration, images, extent=extent, paths=paths, inline=inline)
 
     def filtered(self, declaration: ImageFilter, images: Keys = ()) -> list[str]:
         """The outputs of a filter as images that are computed when they are read.
@@ -250,17 +412,7 @@ class EOContextManager(PipelineImages, Engine):
 
         Parameters and errors are those of :meth:`filter`.
         """
-        inputs = self._inputs(declaration, images)
-        reason = self._why_here(declaration)
-        if reason:
-            raise InputError(
-                f"{declaration.called} cannot be sent to workers, who compute it as they read: "
-                f"{reason}. Put it into a module, or use filter()."
-            )
-        made = filtered(self._runs, declaration, inputs)
-        for image in (image for source in made for image in source.images):
-            self._runs.store.retain(image)
-        return [self._add(Entry(source, source.label)) for source in made]
+        return self._work.filtered(declaration, images)
 
     def reduce(
         self,
@@ -277,19 +429,9 @@ class EOContextManager(PipelineImages, Engine):
         Parameters and errors are those of :meth:`filter`; with an ``extent`` only its pixels count.
         ``within`` and ``windows`` say where else it looks (see :class:`Engine`).
         """
-        inline = inline or self._stays_here(declaration)
-        inputs, plan = self._planned(declaration, images, extent, inline=inline)
-        self._tell(declaration, plan)
-        mask = None
-        if within is not None and within.mask is not None:
-            entry = self._entry(within.mask)
-            mask = entry.source
-            first = inputs[0][1][0].profile
-            check_grids([("the image", first), (entry.label, mask.profile)])
-        return reduce_images(
-            self._runs, declaration, inputs, plan, inline=inline, mask=mask,
-            polygons=None if within is None else within.polygons, windows=windows,
-        )  # fmt: skip
+        return self._work.reduce(
+            declaration, images, extent=extent, inline=inline, within=within, windows=windows
+        )
 
     def run(
         self,
@@ -306,127 +448,7 @@ class EOContextManager(PipelineImages, Engine):
         filters (see :class:`Engine`). ``paths`` are of a filter (see :meth:`filter`). With ``load``
         files come into memory first, as far as :meth:`plan` says.
         """
-        inline = self._stays_here(declaration)
-        if load:
-            self._load_as_planned(declaration, images, extent, paths, inline=inline)
-        inputs, plan = self._planned(declaration, images, extent, paths, inline=inline)
-        if not load:
-            self._tell(declaration, plan)
-        if isinstance(declaration, ImageFilter):
-            made = self._filter(declaration, inputs, plan, paths, inline=inline)
-            return Result(tuple(made))
-        if isinstance(declaration, Procedure):
-            return self._run_procedure(declaration, images, inputs, extent)
-        if isinstance(declaration, Reduction):
-            found = reduce_images(self._runs, declaration, inputs, plan, inline=inline)
-            if isinstance(found, Summary):
-                return Result(summary=found)
-        raise InputError(f"{declaration.called} finds no Summary: call reduce for what it finds.")
-
-    def _filter(
-        self, declaration: ImageFilter, inputs: Inputs, plan: Plan, paths: Sequence[str], *,
-        inline: bool,
-    ) -> list[str]:  # fmt: skip
-        results = filter_images(self._runs, declaration, inputs, plan, paths=paths, inline=inline)
-        made = [
-            self._add(Entry(result.image, "result", writable=True, statistics=result.statistics))
-            for result in results
-        ]
-        if declaration.name:  # not a step of a procedure, which has results of its own
-            self._warn_of_classes(declaration, inputs, made)
-            self._warn_of_nothing(made)
-        return made
-
-    def _run_procedure(
-        self, procedure: Procedure, images: Keys, inputs: Inputs, extent: Optional[Window]
-    ) -> Result:
-        before = set(self._entries)
-        kept = before
-        try:
-            roles: Mapping[str, Sequence[str]] = keys_by_role(procedure, images)
-            engine = self if extent is None else InExtent(self, extent)
-            made = procedure.run(roles, engine)
-            _check_result(procedure, made)
-            kept = before.union(filter(None, made.images))
-            self._warn_of_classes(procedure, inputs, made.images)
-            self._warn_of_nothing(made.images)
-        finally:
-            for key in set(self._entries) - kept:
-                self.release(key)
-        return made
-
-    def write(
-        self, key: str, img_path: str, *, format: str = "GTiff",  # noqa: A002 - GDAL's word
-        options: Optional[WriteOptions] = None,
-    ) -> None:  # fmt: skip
-        """Write an image as a tiled, compressed GeoTIFF (or COG), with every core.
-
-        Written beside the target and renamed when whole: a failure leaves nothing behind and an
-        older file untouched. What the image carries and a TIFF does not hold (attribute tables,
-        class names, colour tables of other types than 8 and 16 bits, metadata of further domains)
-        lies beside it in ``.aux.xml``; a warning names what is lost.
-
-        Raises
-        ------
-        OutputError
-            Before any work, where the target cannot be written, is a file that is still to be read,
-            or cannot hold the image. Another file that is there is overwritten.
-        """
-        options = options or WriteOptions()
-        check_target(img_path, self._file_paths())
-        check_storable(format, options, self.profile(key))
-        with self._runs.stage("Writing", 0.95) as report:
-
-            def progress(fraction: float) -> bool:
-                report(fraction)
-                return not self._runs.observer.cancelled()
-
-            lost = write_raster(
-                self.publish(key), img_path, format=format, options=options,
-                statistics=self._entry(key).statistics, threads=self.nb_workers, progress=progress,
-            )  # fmt: skip
-        if lost:
-            self._runs.warn(
-                f"{img_path} was written without what no TIFF holds: {', '.join(lost)}."
-            )
-
-    def crop(self, key: str, extent: Window) -> str:
-        """An image of a part of another: a view in memory, or what is read of it from its file."""
-        source, label = self._entry(key).source, self._entry(key).label
-        area = area_of(source.profile, extent)
-        if source.in_memory:
-            for image in source.images:
-                self._runs.store.retain(image)
-            return self._add(Entry(source.cropped(area), label))
-        result = copy_image(self._runs, source, extent=area)
-        return self._add(Entry(result.image, label, writable=True, statistics=result.statistics))
-
-    # ---- vectors
-
-    def open_polygons(
-        self, path: str, *, label: str = "", id_field: str = "", layer: str = ""
-    ) -> str:
-        """Open the polygons or points of a vector file for procedures; returns their key.
-
-        Parameters
-        ----------
-        path : str
-            A file that OGR opens.
-        label : str
-            What messages call it; the path by default.
-        id_field : str
-            An integer field with the features' identifiers; OGR's own by default.
-        layer : str
-            The layer's name in the file; by default its first one is read.
-
-        Raises
-        ------
-        InputError
-            Where there is no such layer, or none with polygons or points.
-        """
-        key = f"polygons {next(self._numbers)}"
-        self._layers[key] = open_polygon_layer(path, label or path, id_field, layer)
-        return key
+        return self._work.run(declaration, images, extent=extent, paths=paths, load=load)
 
     def polygons(
         self,
@@ -441,126 +463,4 @@ class EOContextManager(PipelineImages, Engine):
 
         ``field`` names a field whose values are wanted too; see :class:`Polygons` for the rest.
         """
-        profile = self.profile(like)
-        area = None if extent is None else area_of(profile, extent)
-        return self._layer(key).on_grid(
-            profile, field=field, all_touched=all_touched, area=area,
-            cancelled=self._runs.observer.cancelled, warn=self._runs.warn,
-        )  # fmt: skip
-
-    # ---- inside
-
-    def _planned(
-        self, declaration: Declaration, images: Keys, extent: Optional[Window] = None,
-        paths: Sequence[str] = (), *, inline: bool, load: bool = False,
-    ) -> tuple[Inputs, Plan]:  # fmt: skip
-        """The sources of each role, checked, and what will be done with them."""
-        inputs = self._inputs(declaration, images)
-        labels = [self.label(key) for key in self._images_of(declaration, images)]
-        return inputs, plan_of(
-            declaration, inputs, labels, self._runs.store.budget(), extent=extent, paths=paths,
-            workers=1 if inline else self.nb_workers, cuts=self._runs.cuts, load=load,
-        )  # fmt: skip
-
-    def _tell(self, declaration: Declaration, plan: Plan) -> None:
-        """The plan of a run, for the log; steps of procedures have none of their own there."""
-        if not declaration.stage:
-            self._log(str(plan))
-        if plan.refusal:
-            raise MemoryBudgetError(plan.refusal)
-
-    def _load_as_planned(
-        self, declaration: Declaration, images: Keys, extent: Optional[Window],
-        paths: Sequence[str], *, inline: bool,
-    ) -> None:  # fmt: skip
-        keys = self._images_of(declaration, images)
-        for key in keys:
-            self.load(key, decode=False)
-        plan = self._planned(declaration, images, extent, paths, inline=inline, load=True)[1]
-        self._tell(declaration, plan)
-        for key, planned in zip(keys, plan.inputs):
-            if planned.comes == LOADED:
-                self.load(key)
-
-    def _images_of(self, declaration: Declaration, images: Keys) -> list[str]:
-        """The keys of all images, in the order of their sources."""
-        roles = keys_by_role(declaration, images)
-        rasters = (item.role for item in declaration.inputs if not item.polygons)
-        return [key for role in rasters for key in roles[role]]
-
-    def _layer(self, key: str) -> PolygonLayer:
-        if key not in self._layers:
-            raise InputError(f"'{key}' is no layer of polygons.")
-        return self._layers[key]
-
-    def _warn_of_nothing(self, made: Sequence[Optional[str]]) -> None:
-        """Tell of results without a valid pixel."""
-        for key in made:
-            bands = self._entry(key).statistics if key else None
-            if bands and not any(band.valid for band in bands):
-                self._runs.warn(
-                    "No pixel of the result is valid. Look at the nodata values and masks of the "
-                    "images, the extent, and the parameters that choose pixels."
-                )
-
-    def _stays_here(self, declaration: Declaration) -> bool:
-        """Whether a user's own class cannot travel to workers; then a warning says why."""
-        reason = self._why_here(declaration)
-        if reason:
-            warnings.warn(in_this_process(type(declaration).__name__, reason), stacklevel=3)
-        return bool(reason)
-
-    def _why_here(self, declaration: Declaration) -> str:
-        kind = type(declaration)
-        if isinstance(declaration, Procedure):  # it is its steps that travel
-            return ""
-        own = kind.__module__ == "__main__" or "<locals>" in kind.__qualname__
-        found = reference_to(kind) if own and self._runs.executor.apart else ""
-        return found if isinstance(found, str) else ""
-
-    def _warn_of_classes(
-        self, declaration: Declaration, inputs: Inputs, made: Sequence[Optional[str]]
-    ) -> None:
-        profiles = [source.profile for source in sources_of(inputs)]
-        results = [self.profile(key) for key in made if key is not None]
-        text = classes_left_out(declaration, profiles, results)
-        if text:
-            self._runs.warn(text)
-
-    def _inputs(self, declaration: Declaration, images: Keys) -> Inputs:
-        """The sources of each role, checked."""
-        roles = keys_by_role(declaration, images)
-        vectors = [item.role for item in declaration.inputs if item.polygons]
-        layers = [self._layer(key) for role in vectors for key in roles.pop(role)]
-        entries = {role: [self._entry(key) for key in keys] for role, keys in roles.items()}
-        listed = [entry for several in entries.values() for entry in several]
-        check_grids([(entry.label, entry.source.profile) for entry in listed])
-        profiles = {role: [e.source.profile for e in several] for role, several in entries.items()}
-        if listed:
-            first = listed[0]
-            check_places(declaration, first.label, first.source.profile, vectors=bool(layers))
-        declaration.check(profiles)
-        named = {role: [(e.label, e.source) for e in several] for role, several in entries.items()}
-        for doubt in (*declaration.doubts(profiles), *doubts_of(declaration, named)):
-            self._runs.warn(doubt)
-        for remark in (*declaration.remarks(profiles), *remarks_of(declaration)):
-            self._runs.remark(remark)
-        return tuple(
-            (item.role, tuple(entry.source for entry in entries[item.role]))
-            for item in declaration.inputs
-            if not item.polygons
-        )
-
-
-def _check_result(procedure: Procedure, made: Any) -> None:
-    """Refuse, with an :class:`EngineError`, what a user's own procedure must not return."""
-    if not isinstance(made, Result):
-        raise EngineError(
-            f"{procedure.called} returned {type(made).__name__}; "
-            "run must return Result(images, summary)."
-        )
-    if len(made.images) != len(procedure.outputs):
-        raise EngineError(
-            f"{procedure.called} returned {len(made.images)} image(s) where "
-            f"{len(procedure.outputs)} were declared."
-        )
+        return self._work.polygons(key, like, field=field, all_touched=all_touched, extent=extent)

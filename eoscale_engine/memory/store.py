@@ -7,10 +7,10 @@ import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, NamedTuple, Optional
 
-from eoscale_engine.errors import MemoryBudgetError
+from eoscale_engine.errors import EngineError, MemoryBudgetError
 from eoscale_engine.memory.allocation import Memory
 from eoscale_engine.memory.images import Image
 from eoscale_engine.profile import Profile
@@ -19,13 +19,31 @@ MOST_KEPT = 64
 """Loaded files kept for reuse: each takes a mapping, and a file descriptor, of each worker."""
 
 
+@dataclass(eq=False)
+class Hold:
+    """One user of an image: its memory goes when the last of its holds is released.
+
+    Attributes
+    ----------
+    image : Image
+        What this user has of it: all of it or a part.
+    """
+
+    image: Image
+    _let_go: Callable[[Hold], None] = field(repr=False)
+
+    def release(self) -> None:
+        """Need the image no more. Twice does no harm, whoever else holds it."""
+        self._let_go(self)
+
+
 @dataclass
 class _Loaded:
     """A file in memory; ``bands`` are the file's, in the order of the image's."""
 
     signature: Any
     bands: tuple[int, ...]
-    image: Image
+    hold: Hold
 
 
 class Budget(NamedTuple):
@@ -47,7 +65,7 @@ class Budget(NamedTuple):
 
 
 class ImageStore:
-    """Counts references to images, releases those that nobody needs, keeps loaded files for reuse.
+    """Knows who holds which image, removes those that nobody does, keeps loaded files for reuse.
 
     All methods may be called from any thread. ``forget`` is told the raw files that went, so that
     workers drop their mappings.
@@ -57,14 +75,14 @@ class ImageStore:
         self.memory = memory
         self._forget = forget
         self._lock = memory.lock
-        self._references: dict[str, int] = {}
+        self._holds: dict[str, set[Hold]] = {}
         self._published: set[str] = set()
         self._loaded: OrderedDict[tuple[str, tuple[int, ...]], _Loaded] = OrderedDict()
 
     def allocate(
         self, profile: Profile, *, planes: int = 0, disk: Optional[bool] = None, path: str = ""
-    ) -> Image:
-        """Reserve an image that the caller must release.
+    ) -> Hold:
+        """Reserve an image, held by the caller.
 
         ``disk`` None: in memory where it fits, else on disk; True or False: there or an error.
         """
@@ -83,37 +101,41 @@ class ImageStore:
                 if disk is not None or on_disk or path:
                     raise
                 image = self.memory.allocate(profile, planes=planes, on_disk=True)
-            self._references[image.raw] = 1
-            return image
+            self._holds[image.raw] = set()
+            return self.hold(image)
 
-    def retain(self, image: Image) -> Image:
-        """Count one more user of an image."""
+    def hold(self, image: Image) -> Hold:
+        """Hold an image, or a part of it, that someone holds already."""
         with self._lock:
-            self._references[image.raw] += 1
-        return image
+            if image.raw not in self._holds:
+                raise EngineError("An image that was released cannot be used any more.")
+            hold = Hold(image, self._release)
+            self._holds[image.raw].add(hold)
+            return hold
 
-    def trimmed(self, image: Image, planes: int) -> Image:
-        """The image with its first planes alone; the room of the others is given back."""
-        trimmed = replace(image, stored_planes=planes)
-        if trimmed.file_bytes < image.file_bytes:
+    def trim(self, hold: Hold, planes: int) -> None:
+        """Keep the first planes of an image alone; the room of the others is given back."""
+        trimmed = replace(hold.image, stored_planes=planes)
+        if trimmed.file_bytes < hold.image.file_bytes:
             with suppress(OSError):  # some systems cut no file that is mapped
-                os.truncate(image.raw, trimmed.file_bytes)
-        return trimmed
+                os.truncate(trimmed.raw, trimmed.file_bytes)
+        hold.image = trimmed
 
     def publish(self, image: Image) -> None:
         """Other programs see the image from now on: its file is never used again."""
         with self._lock:
             self._published.add(image.raw)
 
-    def release(self, image: Image) -> None:
-        """Count one user less; the last one's release gives the memory back."""
+    def _release(self, hold: Hold) -> None:
+        image = hold.image
         with self._lock:
-            left = self._references.get(image.raw, 0) - 1
-            if left > 0:
-                self._references[image.raw] = left
+            holds = self._holds.get(image.raw, set())
+            if hold not in holds:
                 return
-            if self._references.pop(image.raw, None) is None:
+            holds.remove(hold)
+            if holds:
                 return
+            del self._holds[image.raw]
             recycle = image.raw not in self._published
             self._published.discard(image.raw)
             if self.memory.release(image, recycle=recycle):
@@ -122,14 +144,14 @@ class ImageStore:
     def disown(self, image: Image) -> None:
         """Leave an image's files to whoever asked for them in a folder of their own."""
         with self._lock:
-            self._references.pop(image.raw, None)
+            self._holds.pop(image.raw, None)
             self._published.discard(image.raw)
             self._forget([image.raw])
 
     # ---- loaded files
 
-    def loaded(self, path: str, signature: Any, bands: tuple[int, ...]) -> Optional[Image]:
-        """A file's bands where they are in memory already; the caller must release the image."""
+    def loaded(self, path: str, signature: Any, bands: tuple[int, ...]) -> Optional[Hold]:
+        """A file's bands where they are in memory already, held by the caller."""
         with self._lock:
             for key, entry in list(self._loaded.items()):
                 if key[0] != path:
@@ -138,11 +160,11 @@ class ImageStore:
                     self._drop(key)
                 elif set(bands) <= set(entry.bands):
                     self._loaded.move_to_end(key)
-                    image = self.retain(entry.image)
-                    if bands == entry.bands:
-                        return image
-                    places = tuple(entry.bands.index(band) + 1 for band in bands)
-                    return replace(image, bands=places)
+                    image = entry.hold.image
+                    if bands != entry.bands:
+                        places = tuple(entry.bands.index(band) + 1 for band in bands)
+                        image = replace(image, bands=places)
+                    return self.hold(image)
         return None
 
     def keep_loaded(self, path: str, signature: Any, bands: tuple[int, ...], image: Image) -> None:
@@ -151,7 +173,7 @@ class ImageStore:
             key = (path, bands)
             if key in self._loaded:
                 self._drop(key)
-            self._loaded[key] = _Loaded(signature, bands, self.retain(image))
+            self._loaded[key] = _Loaded(signature, bands, self.hold(image))
             for oldest in self._idle()[: max(0, len(self._loaded) - MOST_KEPT)]:
                 self._drop(oldest)
 
@@ -191,15 +213,16 @@ class ImageStore:
             self._forget(self.memory.drop_recycled())
 
     def _idle_bytes(self) -> int:
-        return sum(self._loaded[key].image.file_bytes for key in self._idle())
+        return sum(self._loaded[key].hold.image.file_bytes for key in self._idle())
 
     def _idle(self) -> list[tuple[str, tuple[int, ...]]]:
         """The loaded files that no one uses, oldest first."""
         return [
             key
             for key, entry in self._loaded.items()
-            if self._references[entry.image.raw] == 1 and self.memory.in_memory(entry.image)
+            if self._holds[entry.hold.image.raw] == {entry.hold}
+            and self.memory.in_memory(entry.hold.image)
         ]
 
     def _drop(self, key: tuple[str, tuple[int, ...]]) -> None:
-        self.release(self._loaded.pop(key).image)
+        self._loaded.pop(key).hold.release()

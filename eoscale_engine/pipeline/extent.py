@@ -13,7 +13,7 @@ from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import Window
 
 if TYPE_CHECKING:
-    from eoscale_engine.context import EOContextManager
+    from eoscale_engine.pipeline.work import Work
 
 
 class InExtent(Engine):
@@ -22,8 +22,8 @@ class InExtent(Engine):
     Those that it makes are of the extent's size already.
     """
 
-    def __init__(self, context: EOContextManager, extent: Window) -> None:
-        self._context = context
+    def __init__(self, work: Work, extent: Window) -> None:
+        self._work = work
         self._extent = extent
         self._crops: dict[str, str] = {}
         self._made: set[str] = set()
@@ -32,9 +32,9 @@ class InExtent(Engine):
         """On input images alone, with their real pixels beyond the extent; else on their crops."""
         roles = keys_by_role(declaration, images)
         if self._made.isdisjoint(key for keys in roles.values() for key in keys):
-            made = self._context.filter(declaration, roles, extent=self._extent)
+            made = self._work.filter(declaration, roles, extent=self._extent)
         else:
-            made = self._context.filter(declaration, self._parts(roles))
+            made = self._work.filter(declaration, self._parts(roles))
         self._made.update(made)
         return made
 
@@ -50,11 +50,11 @@ class InExtent(Engine):
         if within is not None and within.mask is not None:
             within = replace(within, mask=self.part(within.mask))
         cropped = self._parts(keys_by_role(declaration, images))
-        return self._context.reduce(declaration, cropped, within=within, windows=windows)
+        return self._work.reduce(declaration, cropped, within=within, windows=windows)
 
     def profile(self, key: str) -> Profile:
         """Of an image's part in the extent."""
-        profile = self._context.profile(key)
+        profile = self._work.profile(key)
         return profile if key in self._made else profile.cropped(*area_of(profile, self._extent))
 
     def polygons(
@@ -62,14 +62,12 @@ class InExtent(Engine):
     ) -> Polygons:
         """On the grid of an image's part in the extent."""
         extent = None if like in self._made else self._extent
-        return self._context.polygons(
-            key, like, field=field, all_touched=all_touched, extent=extent
-        )
+        return self._work.polygons(key, like, field=field, all_touched=all_touched, extent=extent)
 
     def release(self, key: str) -> None:
         """Give back an image that the procedure made."""
         self._made.discard(key)
-        self._context.release(key)
+        self._work.release(key)
 
     def _parts(self, images: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
         return {role: [self.part(key) for key in keys] for role, keys in images.items()}
@@ -79,5 +77,5 @@ class InExtent(Engine):
         if key in self._made:
             return key
         if key not in self._crops:
-            self._crops[key] = self._context.crop(key, self._extent)
+            self._crops[key] = self._work.images.crop(key, self._extent)
         return self._crops[key]

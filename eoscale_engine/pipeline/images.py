@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
 import threading
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -15,39 +14,25 @@ import numpy as np
 from eoscale_engine.errors import InputError, MemoryBudgetError
 from eoscale_engine.grids import grid_difference, grid_reaching
 from eoscale_engine.images.source import Source
-from eoscale_engine.memory.images import Image, Mappings
+from eoscale_engine.memory.images import Image
+from eoscale_engine.memory.store import Hold
+from eoscale_engine.pipeline.entries import Entries, Entry, made_entry
+from eoscale_engine.pipeline.planning import area_of
 from eoscale_engine.pipeline.runs import Runs
 from eoscale_engine.pipeline.transfer import Made, copy_image, load_file, statistics_of
 from eoscale_engine.pipeline.views import view_of, with_georeference
 from eoscale_engine.profile import CRS, Number, Profile, profile_from
 from eoscale_engine.raster_files.alignment import aligned
-from eoscale_engine.raster_files.gdal_profile import BandStatistics
 from eoscale_engine.raster_files.opening import open_raster_file
+from eoscale_engine.raster_files.options import WriteOptions
 from eoscale_engine.raster_files.own_memory import check_path, in_own_memory
-from eoscale_engine.raster_files.reading import RasterFile
 from eoscale_engine.raster_files.signature import file_signature
 from eoscale_engine.raster_files.transparency import doubt_of_alpha
+from eoscale_engine.raster_files.verification import check_storable
+from eoscale_engine.raster_files.writing import check_target, write_raster
+from eoscale_engine.tiling import Window
 
 _ALIGNING = threading.Lock()
-
-
-@dataclass
-class Entry:
-    """One image: where it is, what the user calls it, and what is known of it.
-
-    ``file`` is what it was described from, as long as it is not in memory. ``writable`` images
-    belong to the pipeline alone. A ``shared`` one was handed out as a writable array: its pixels
-    may change at any time. ``nodata`` was assigned to bands by their numbers.
-    """
-
-    source: Source
-    label: str
-    writable: bool = False
-    shared: bool = False
-    statistics: Optional[list[BandStatistics]] = None
-    vrt: str = ""
-    file: Optional[RasterFile] = None
-    nodata: tuple[tuple[int, Optional[Number]], ...] = ()
 
 
 class PipelineImages:
@@ -55,29 +40,18 @@ class PipelineImages:
 
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
-        self._entries: dict[str, Entry] = {}
-        self._mappings = Mappings()
-        self._numbers = itertools.count(1)
+        self.entries = Entries()
+
+    def __iter__(self) -> Iterator[str]:
+        """The keys of the images that were not released."""
+        return iter(self.entries)
 
     # ---- files
 
     def open_raster(
         self, raster_path: str, bands: Optional[Sequence[int]] = None, *, label: str = ""
     ) -> str:
-        """Load a raster file into shared memory, decoded by all workers; returns its key.
-
-        A file that is in memory already is used again while it is unchanged. One that does not fit
-        is read piece by piece when it is worked on.
-
-        Parameters
-        ----------
-        raster_path : str
-            A file, or any name that GDAL opens.
-        bands : sequence of int, optional
-            Numbers from 1, in any order; all but alpha by default.
-        label : str
-            What messages call it; the path by default.
-        """
+        """Load a raster file into shared memory, decoded by all workers; returns its key."""
         key = self.describe(raster_path, bands, label=label)
         self.load(key)
         return key
@@ -91,11 +65,7 @@ class PipelineImages:
         keep_alpha: bool = False,
         named: Collection[int] = (),
     ) -> str:
-        """Open a raster file without reading its pixels; work on it then reads what it needs.
-
-        An alpha band is one like any other with ``keep_alpha``, as for a copy of the image, and
-        where it is among the ``bands`` or those that parameters have ``named``.
-        """
+        """Open a raster file without reading its pixels; work on it then reads what it needs."""
         path = check_path(raster_path)
         chosen = tuple(bands) if bands else None
         file = open_raster_file(path, chosen, label=label, keep_alpha=keep_alpha, named=named)
@@ -110,18 +80,14 @@ class PipelineImages:
         doubt = doubt_of_alpha(file, label or path)
         if doubt:
             self._runs.warn(doubt)
-        key = self._add(Entry(file, label or path, file=file))
+        key = self.entries.add(Entry(file, label or path, file=file))
         if in_own_memory(path):  # workers do not see it
             self._in_memory(key)
         return key
 
     def load(self, key: str, *, decode: bool = True) -> bool:
-        """Bring a described file into memory where it fits.
-
-        Without ``decode`` it is used where it is in memory already, and stays a file else. Returns
-        whether it is in memory.
-        """
-        entry, store = self._entry(key), self._runs.store
+        """Bring a described file into memory where it fits."""
+        entry, store = self.entries[key], self._runs.store
         source, file = entry.source, entry.file
         if source.in_memory:
             return True
@@ -131,25 +97,26 @@ class PipelineImages:
             found = store.loaded(file.path, state, file.bands)
             if found is not None and signature == (file.signature or signature):
                 crs = source.profile.crs
-                self._settle(entry, found.described(replace(found.profile, crs=crs)))
+                found.image = found.image.described(replace(found.image.profile, crs=crs))
+                self.entries.settle(key, found)
                 self._log(f"'{entry.label}' is in memory already.")
                 return True
         if not decode:
             return False
         try:
-            image = store.allocate(source.profile, planes=source.planes, disk=False)
+            hold = store.allocate(source.profile, planes=source.planes, disk=False)
         except MemoryBudgetError:
             self._log(f"'{entry.label}' does not fit into memory: it is read piece by piece.")
             return False
-        image = load_file(self._runs, source, image)
+        load_file(self._runs, source, hold)
         if file is not None and signature is not None and signature == file_signature(file.path):
-            store.keep_loaded(file.path, state, file.bands, image)
-        self._settle(entry, image)
+            store.keep_loaded(file.path, state, file.bands, hold.image)
+        self.entries.settle(key, hold)
         return True
 
     def assign_crs(self, key: str, crs: CRS) -> None:
         """Say which CRS an image has, as a user does whose file has none or a wrong one."""
-        entry = self._entry(key)
+        entry = self.entries[key]
         known = entry.source.profile.crs
         if known is not None and known.same_as(crs):  # what is there says more: an epoch
             return
@@ -157,7 +124,7 @@ class PipelineImages:
 
     def assign_nodata(self, key: str, values: Mapping[int, Optional[Number]]) -> None:
         """Say which nodata value bands of a described file have, by their numbers; None: none."""
-        entry = self._entry(key)
+        entry = self.entries[key]
         source = entry.source
         if source.in_memory:
             raise InputError(f"'{entry.label}' is in memory already: assign nodata before.")
@@ -173,14 +140,8 @@ class PipelineImages:
         *,
         extent: Optional[tuple[float, float, float, float]] = None,
     ) -> str:
-        """Put a described image on the grid of the first, on the fly; returns the key to use.
-
-        ``resampling`` is nearest, bilinear, cubic or average. An image that lies pixel on pixel
-        already stays as it is. With an ``extent`` (x minimum, y minimum, x maximum, y maximum, in
-        the first one's CRS) the grid goes on as far as that reaches: align the first image to
-        itself with it, then the others to the first. Pixels are invalid where an image has none.
-        """
-        entry, like = self._entry(key), self.profile(first)
+        """Put a described image on the grid of the first, on the fly; returns the key to use."""
+        entry, like = self.entries[key], self.profile(first)
         if extent is not None:
             like = grid_reaching(like, extent)
         file, own = entry.file, entry.source.profile
@@ -219,40 +180,39 @@ class PipelineImages:
     # ---- images in memory
 
     def create_image(self, profile: Union[Profile, Mapping[str, Any]]) -> str:
-        """Allocate an image of zeros; returns its key. Fill it through :meth:`get_array`.
-
-        ``profile`` is a :class:`Profile`, or a mapping with at least ``width``, ``height``,
-        ``count`` and ``dtype``.
-        """
-        image = self._runs.store.allocate(profile_from(profile))
-        key = self._add(Entry(image, "created image", writable=True))
+        """Allocate an image of zeros; returns its key. Fill it through :meth:`get_array`."""
+        hold = self._runs.store.allocate(profile_from(profile))
+        key = self.entries.add(Entry(hold.image, "created image", (hold,), writable=True))
         # its memory may have been another image's
-        self._mappings.array(image, writable=True)[:] = 0
+        self.entries.mappings.array(hold.image, writable=True)[:] = 0
         return key
+
+    def crop(self, key: str, extent: Window) -> str:
+        """An image of a part of another: a view in memory, or what is read of it from its file."""
+        source, label = self.entries[key].source, self.entries[key].label
+        area = area_of(source.profile, extent)
+        if source.in_memory:
+            return self.add(source.cropped(area), label)
+        return self.entries.add(made_entry(copy_image(self._runs, source, extent=area), label))
+
+    def add(self, source: Source, label: str) -> str:
+        """A source on images that live already, as an image of its own; returns its key."""
+        holds = tuple(map(self._runs.store.hold, source.images))
+        return self.entries.add(Entry(source, label, holds))
 
     def create_memview(
         self, key: str, arr_subset: np.ndarray, arr_subset_profile: Mapping[str, Any]
     ) -> str:
-        """A part of an image as an input of its own; returns its key.
-
-        Parameters
-        ----------
-        key : str
-            The image.
-        arr_subset : array of (bands, rows, cols)
-            A slice of ``get_array(key)``: shown without a copy, and kept in memory as long as it is
-            used. Any other array is copied into a new image.
-        arr_subset_profile : mapping
-            The view's profile; nodata, CRS and geotransform may differ from the image's.
-        """
-        if key in self._entries:
+        """A part of an image as an input of its own; returns its key."""
+        if key in self.entries:
             image = self._in_memory(key)
-            whole = self._mappings.array(image, writable=self._entries[key].writable)
+            whole = self.entries.mappings.array(image, writable=self.entries[key].writable)
             view = view_of(image, whole, arr_subset)
             if view is not None:
                 view = with_georeference(view, {**arr_subset_profile, **_size(view.profile)})
-                self._runs.store.retain(view)
-                return self._add(Entry(view, "view", shared=self._entries[key].shared))
+                made = self.add(view, "view")
+                self.entries[made].shared = self.entries[key].shared
+                return made
         cube = arr_subset[np.newaxis] if arr_subset.ndim == 2 else arr_subset
         count, height, width = cube.shape
         size = {"count": count, "height": height, "width": width, "dtype": cube.dtype}
@@ -261,19 +221,14 @@ class PipelineImages:
         return made
 
     def get_array(self, key: str, tile: Any = None) -> np.ndarray:
-        """The image's pixels ``(bands, rows, cols)`` in shared memory, without a copy.
-
-        Results and created images are writable; loaded files are not, since they are used again
-        when the file is opened again. ``tile`` (with EOScale's fields) chooses a part with its
-        margins.
-        """
-        image, entry = self._in_memory(key), self._entry(key)
+        """The image's pixels ``(bands, rows, cols)`` in shared memory, without a copy."""
+        image, entry = self._in_memory(key), self.entries[key]
         # an array may outlive its image: its memory never becomes another image's
         self._runs.store.publish(image)
         if entry.writable:
             entry.shared = True
             entry.source = image = replace(image, all_valid=False)
-        array = self._mappings.array(image, writable=entry.writable)
+        array = self.entries.mappings.array(image, writable=entry.writable)
         if tile is None:
             return array
         rows = slice(tile.start_y - tile.top_margin, tile.end_y + tile.bottom_margin + 1)
@@ -282,49 +237,62 @@ class PipelineImages:
 
     def profile(self, key: Any) -> Profile:
         """An image's profile."""
-        return self._entry(key).source.profile
-
-    def memory_bytes(self, key: Any) -> int:
-        """Bytes that an image takes in memory, with its mask."""
-        return self._entry(key).source.nbytes
-
-    def sources(self, keys: Sequence[str]) -> list[Source]:
-        """Where images come from."""
-        return [self._entry(key).source for key in keys]
+        return self.entries[key].source.profile
 
     def label(self, key: Any) -> str:
         """What messages call an image."""
-        return self._entry(key).label
+        return self.entries[key].label
 
     def get_profile(self, key: str) -> dict[str, Any]:
         """An image's profile as a dictionary of one's own, with rasterio's keys."""
         return self.profile(key).to_dict()
 
     def update_profile(self, key: str, profile: Mapping[str, Any]) -> str:
-        """Change nodata, CRS or geotransform of an image; returns its key.
-
-        Raises :class:`InputError` where the mapping names another size, band count or data type.
-        """
-        entry = self._entry(key)
+        """Change nodata, CRS or geotransform of an image; returns its key."""
+        entry = self.entries[key]
         entry.source = with_georeference(self._in_memory(key), profile)
         entry.statistics, entry.vrt = None, ""
         return key
 
     def release(self, key: Any) -> None:
         """Give an image back; its memory goes with its last user. Twice does no harm."""
-        entry = self._entries.pop(key, None)
+        entry = self.entries.pop(key)
         if entry is not None:
-            self._give_back(entry.source)
+            self.entries.let_go(entry)
 
     def publish(self, key: str) -> str:
         """Write the image's GDAL face beside its pixels; returns the path of the VRT."""
-        image, entry = self._whole(key), self._entry(key)
+        image, entry = self._whole(key), self.entries[key]
         if entry.shared or not entry.vrt:
             if entry.shared or entry.statistics is None:
                 entry.statistics = statistics_of(self._runs, image)
             self._runs.store.publish(image)
             entry.vrt = self._runs.store.memory.face(image, entry.statistics)
         return entry.vrt
+
+    def write(
+        self, key: str, img_path: str, *, format: str = "GTiff",  # noqa: A002 - GDAL's word
+        options: Optional[WriteOptions] = None,
+    ) -> None:  # fmt: skip
+        """Write an image as a tiled, compressed GeoTIFF (or COG), with every core."""
+        options = options or WriteOptions()
+        check_target(img_path, self._file_paths())
+        check_storable(format, options, self.profile(key))
+        with self._runs.stage("Writing", 0.95) as report:
+
+            def progress(fraction: float) -> bool:
+                report(fraction)
+                return not self._runs.observer.cancelled()
+
+            lost = write_raster(
+                self.publish(key), img_path, format=format, options=options,
+                statistics=self.entries[key].statistics, threads=self._runs.executor.workers,
+                progress=progress,
+            )  # fmt: skip
+        if lost:
+            self._runs.warn(
+                f"{img_path} was written without what no TIFF holds: {', '.join(lost)}."
+            )
 
     def leave_in(self, key: str, path: str) -> None:
         """Put the image into a folder of the caller's: a VRT at ``path``, raw pixels beside it.
@@ -333,75 +301,46 @@ class PipelineImages:
         """
         raw = path + ".raw"
         if self._whole(key).raw != raw:
-            self._replace(key, self._copied(key, raw))
-        image, entry = self._whole(key), self._entry(key)
+            self.entries.replace(key, self._copied(key, raw))
+        image, entry = self._whole(key), self.entries[key]
         statistics = entry.statistics or statistics_of(self._runs, image)
         self._runs.store.memory.face(image, statistics, path)
-        self._mappings.forget(image.raw)
+        self.entries.mappings.forget(image.raw)
         self._runs.store.disown(image)
-        del self._entries[key]
+        self.entries.pop(key)
 
-    def hand_over(self, key: str) -> Image:
-        """Take an image out of the pipeline: whoever gets it must release it in the store."""
-        image = self._whole(key)
-        del self._entries[key]
-        return image
+    def hand_over(self, key: str) -> Hold:
+        """Take an image out of the pipeline: whoever gets it must release it."""
+        self.entries.mappings.forget(self._whole(key).raw)
+        (hold,) = self.entries[key].holds
+        self.entries.pop(key)
+        return hold
 
     # ---- inside
 
     def _log(self, text: str) -> None:
         self._runs.observer.log("info", text)
 
-    def _add(self, entry: Entry) -> str:
-        key = f"image {next(self._numbers)}"
-        self._entries[key] = entry
-        return key
-
-    def _entry(self, key: Any) -> Entry:
-        if not isinstance(key, str):
-            raise TypeError(f"An image's key is a text, not {type(key).__name__}.")
-        try:
-            return self._entries[key]
-        except KeyError:
-            raise InputError(f"There is no image '{key}': released, or never made.") from None
-
     def _in_memory(self, key: str) -> Image:
         """The image; a file that is too large for memory becomes a mapped file on disk."""
         if not self.load(key):
-            self._replace(key, self._copied(key))
-        return self._entry(key).source.images[0]
+            self.entries.replace(key, self._copied(key))
+        return self.entries[key].source.images[0]
 
     def _whole(self, key: str) -> Image:
         """The image, all of its pixels' file; what is only a part of one is copied."""
         image = self._in_memory(key)
         if image.bands is None and image.window is None:
             return image
-        return self._replace(key, self._copied(key))
+        self.entries.replace(key, self._copied(key))
+        return self._in_memory(key)
 
     def _copied(self, key: str, raw: str = "") -> Made:
-        return copy_image(self._runs, self._entry(key).source, raw=raw)
-
-    def _replace(self, key: str, result: Made) -> Image:
-        entry = self._entry(key)
-        self._give_back(entry.source)
-        self._entries[key] = Entry(
-            result.image, entry.label, writable=True, statistics=result.statistics
-        )
-        return result.image
-
-    def _settle(self, entry: Entry, image: Image) -> None:
-        """From now on an entry is an image in memory, for which it is counted already."""
-        self._give_back(entry.source)
-        entry.source, entry.file = image, None
-
-    def _give_back(self, source: Source) -> None:
-        for image in source.images:
-            self._mappings.forget(image.raw)
-            self._runs.store.release(image)
+        return copy_image(self._runs, self.entries[key].source, raw=raw)
 
     def _file_paths(self) -> list[str]:
         """Files that are still to be read."""
-        return [file for entry in self._entries.values() for file in entry.source.files]
+        return [file for key in self for file in self.entries[key].source.files]
 
 
 def _size(profile: Profile) -> dict[str, Any]:

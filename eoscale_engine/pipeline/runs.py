@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
 from eoscale_engine.errors import InputError, InputWarning
-from eoscale_engine.memory.images import Image
-from eoscale_engine.memory.store import ImageStore
+from eoscale_engine.memory.store import Hold, ImageStore
 from eoscale_engine.pipeline.resources import Resources
 from eoscale_engine.raster_files.remarks import Remarks
 from eoscale_engine.tile_work.jobs import Job
@@ -186,11 +185,11 @@ class Runs:
         self.observer.log("info", f"{name}: {seconds:.2f} s")
 
     @contextmanager
-    def released_if_failed(self, images: Sequence[Image]) -> Iterator[None]:
+    def released_if_failed(self, holds: Sequence[Hold]) -> Iterator[None]:
         """Give images back where what is done with them fails."""
         try:
             yield
         except BaseException:
-            for image in images:
-                self.store.release(image)
+            for hold in holds:
+                hold.release()
             raise

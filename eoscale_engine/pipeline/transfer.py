@@ -10,6 +10,7 @@ from eoscale_engine.declaration import ImageFilter
 from eoscale_engine.images.moments import Moments, merge_bands
 from eoscale_engine.images.source import ON_DISK, Filling, Inputs, Seen, Source, sources_of
 from eoscale_engine.memory.images import Image
+from eoscale_engine.memory.store import Hold
 from eoscale_engine.pipeline.plan import Plan
 from eoscale_engine.pipeline.planning import Stored, area_of, tiles_of_copy, to_be_stored
 from eoscale_engine.pipeline.runs import Runs
@@ -23,9 +24,9 @@ from eoscale_engine.tiling import CELL, Window, split
 
 @dataclass(frozen=True)
 class Made:
-    """An image that was made, which its owner must release, and its statistics if known."""
+    """An image that was made, held by the caller, and its statistics if known."""
 
-    image: Image
+    hold: Hold
     statistics: Optional[list[BandStatistics]]
 
 
@@ -51,10 +52,10 @@ def transfer(
     return seen
 
 
-def load_file(runs: Runs, source: Source, image: Image) -> Image:
+def load_file(runs: Runs, source: Source, hold: Hold) -> None:
     """Bring a source into an allocated image with all workers; it is released on failure."""
-    with runs.stage("Loading", 0.5), runs.released_if_failed([image]):
-        return _brought(runs, source, image, area_of(source.profile, None)).image
+    with runs.stage("Loading", 0.5), runs.released_if_failed([hold]):
+        _brought(runs, source, hold, area_of(source.profile, None))
 
 
 def copy_image(
@@ -62,20 +63,21 @@ def copy_image(
 ) -> Made:
     """A part of a source as an image of its own, with its planes and nodata."""
     area = area_of(source.profile, extent)
-    made: list[Image] = []
+    made: list[Hold] = []
     with runs.stage("Copying", 0.8), runs.released_if_failed(made):
         profile = source.profile.cropped(*area)
         made.append(runs.store.allocate(profile, planes=source.planes, path=raw))
         return _brought(runs, source, made[0], area)
 
 
-def _brought(runs: Runs, source: Source, image: Image, area: Window) -> Made:
+def _brought(runs: Runs, source: Source, hold: Hold, area: Window) -> Made:
     tiles = tiles_of_copy(area, source, runs.cuts.tile_pixels)
     inline = any(map(in_own_memory, source.files))
-    seen = transfer(runs, source, [image], area, tiles, inline=inline)[0]
+    seen = transfer(runs, source, [hold.image], area, tiles, inline=inline)[0]
     if any(band.finite or band.invalid for band in seen.moments):
-        return _result(runs, image, seen)
-    return Made(replace(image, all_valid=seen.all_valid), None)
+        return _result(runs, hold, seen)
+    hold.image = replace(hold.image, all_valid=seen.all_valid)
+    return Made(hold, None)
 
 
 def statistics_of(runs: Runs, image: Image) -> list[BandStatistics]:
@@ -106,25 +108,25 @@ def filter_images(
     """Run a filter as planned (see :meth:`EOContextManager.filter`); a result for each output."""
     stored, area, tiles = [output.stored for output in plan.outputs], plan.area, plan.tiles
     filtering = Filtering(declaration, inputs, runs.cuts.block_bytes)
-    made: list[Image] = []
+    made: list[Hold] = []
     with runs.stage(declaration.called, 0.8), runs.released_if_failed(made):
         made += _allocated(runs, stored, plan, paths)
-        seen = transfer(runs, filtering, made, area, tiles, inline=inline)
+        seen = transfer(runs, filtering, _images(made), area, tiles, inline=inline)
         if any(_untold(*one) for one in zip(stored, seen)):
             # invalid pixels that nobody foresaw (an overflow): they need planes that say so
             foreseen = to_be_stored(declaration, sources_of(inputs), foreseen=True)
             stored = [(profile.cropped(*area), planes) for profile, planes in foreseen]
             while made:
-                runs.store.release(made.pop())
+                made.pop().release()
             made += _allocated(runs, stored, plan, paths)
-            seen = transfer(runs, filtering, made, area, tiles, inline=inline)
+            seen = transfer(runs, filtering, _images(made), area, tiles, inline=inline)
     return [_result(runs, *one) for one in zip(made, seen)]
 
 
 def _allocated(
     runs: Runs, stored: Sequence[Stored], plan: Plan, paths: Sequence[str]
-) -> list[Image]:
-    made: list[Image] = []
+) -> list[Hold]:
+    made: list[Hold] = []
     with runs.released_if_failed(made):
         for number, (profile, planes) in enumerate(stored):
             path = paths[number] if number < len(paths) else ""
@@ -132,6 +134,10 @@ def _allocated(
             disk = True if plan.outputs[number].goes == ON_DISK else None
             made.append(runs.store.allocate(profile, planes=planes, disk=disk, path=path))
     return made
+
+
+def _images(holds: Sequence[Hold]) -> list[Image]:
+    return [hold.image for hold in holds]
 
 
 def _untold(stored: Stored, seen: Seen) -> bool:
@@ -142,9 +148,9 @@ def _untold(stored: Stored, seen: Seen) -> bool:
     )
 
 
-def _result(runs: Runs, image: Image, seen: Seen) -> Made:
-    needed = (
-        0 if seen.all_valid else min(image.stored_planes, 1 if seen.alike else len(seen.moments))
-    )
-    image = replace(runs.store.trimmed(image, needed), all_valid=seen.all_valid)
-    return Made(image, [band.statistics() for band in seen.moments])
+def _result(runs: Runs, hold: Hold, seen: Seen) -> Made:
+    most = hold.image.stored_planes
+    needed = 0 if seen.all_valid else min(most, 1 if seen.alike else len(seen.moments))
+    runs.store.trim(hold, needed)
+    hold.image = replace(hold.image, all_valid=seen.all_valid)
+    return Made(hold, [band.statistics() for band in seen.moments])

@@ -266,10 +266,10 @@ class EngineClient:
             )  # fmt: skip
         finally:
             self._one_inline.release()
-        for image in outcome.published:
+        for hold in outcome.published:
+            image = hold.image
             vrt = Path(image.raw).with_name(image.name + ".vrt")
-            owner = _InlineOwner(self._inline.store, image)
-            self._count(image.name, owner, image.raw, str(vrt))
+            self._count(image.name, _InlineOwner(hold), image.raw, str(vrt))
         return outcome.message
 
 
@@ -290,9 +290,8 @@ class _NoOwner:
 
 @dataclass(frozen=True)
 class _InlineOwner:
-    store: Any
-    image: Any
+    hold: Any
 
     def release(self, name: str) -> bool:
-        self.store.release(self.image)
+        self.hold.release()
         return True

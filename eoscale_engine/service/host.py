@@ -18,7 +18,7 @@ from typing import IO, Any
 from eoscale_engine.context import Observer
 from eoscale_engine.errors import EngineError, described
 from eoscale_engine.memory.folder import ImageFolder
-from eoscale_engine.memory.images import Image
+from eoscale_engine.memory.store import Hold
 from eoscale_engine.pipeline.resources import put_together
 from eoscale_engine.service.jobs import run_job
 from eoscale_engine.service.protocol import Sender, columns_taken_out, messages
@@ -49,7 +49,7 @@ class Host:
         self._lock = threading.Lock()
         self._cancelled: set[int] = set()
         self._running: dict[int, threading.Thread] = {}
-        self._published: dict[str, list[Image]] = {}
+        self._published: dict[str, list[Hold]] = {}
         self._last_job = time.monotonic()
         self._closing = threading.Event()
         threading.Thread(target=self._drop_when_idle, daemon=True).start()
@@ -90,12 +90,12 @@ class Host:
 
     def _release(self, name: str) -> None:
         with self._lock:
-            images = self._published.get(name, [])
-            image = images.pop() if images else None
-            if not images:
+            holds = self._published.get(name, [])
+            hold = holds.pop() if holds else None
+            if not holds:
                 self._published.pop(name, None)
-        if image is not None:
-            self.resources.store.release(image)
+        if hold is not None:
+            hold.release()
 
     def _run(self, identity: int, job: Mapping[str, Any]) -> None:
         last = -1.0
@@ -114,8 +114,8 @@ class Host:
         try:
             outcome = run_job(self.resources, job, observer, tile_pixels=self._tile_pixels)
             with self._lock:
-                for image in outcome.published:
-                    self._published.setdefault(image.name, []).append(image)
+                for hold in outcome.published:
+                    self._published.setdefault(hold.image.name, []).append(hold)
             for part in columns_taken_out(outcome.message["summary"]):
                 self._sender.send({"id": identity, "rows": part})
             answer = {"id": identity, "result": outcome.message}

@@ -12,7 +12,7 @@ from eoscale_engine.context import EOContextManager, Observer, Resources
 from eoscale_engine.declaration import Declaration
 from eoscale_engine.errors import InputError, OutputError
 from eoscale_engine.grids import window_of_extent
-from eoscale_engine.memory.images import Image
+from eoscale_engine.memory.store import Hold
 from eoscale_engine.profile import CRS, Profile
 from eoscale_engine.raster_files.options import WriteOptions
 from eoscale_engine.raster_files.verification import check_storable
@@ -28,7 +28,7 @@ class Outcome:
     """What a job left: the message for the client, and the images that live on in memory."""
 
     message: dict[str, Any]
-    published: list[Image] = field(default_factory=list)
+    published: list[Hold] = field(default_factory=list)
 
 
 def run_job(
@@ -73,8 +73,8 @@ def run_job(
                     description = _deliver(context, key, wanted[output.name], outcome)
                     outcome.message["images"][output.name] = description
         except BaseException:
-            for image in outcome.published:
-                resources.store.release(image)
+            for hold in outcome.published:
+                hold.release()
             raise
         outcome.message["timings"] = dict(context.timings)
     return outcome
@@ -179,9 +179,9 @@ def _deliver(
         context.write(key, path, format=format_, options=options)
         return {"name": "", "vrt": None, "path": path}
     if keep == FOLDER:
-        context.leave_in(key, path)
+        context.images.leave_in(key, path)
         return {"name": "", "vrt": None, "path": path}
     vrt = context.publish(key)
-    image = context.hand_over(key)
-    outcome.published.append(image)
-    return {"name": image.name, "vrt": vrt, "path": path, "raw": image.raw}
+    hold = context.images.hand_over(key)
+    outcome.published.append(hold)
+    return {"name": hold.image.name, "vrt": vrt, "path": path, "raw": hold.image.raw}

@@ -122,7 +122,7 @@ def test_from_python(tmp_path: Path) -> None:
         (stack,) = context.filter(Stack(), [first, second], extent=area)
         (mean,) = context.filter(TemporalComposite(statistic="mean"), [first, second])
         both, one = str(tmp_path / "both.tif"), str(tmp_path / "one.tif")
-        context.leave_in(stack, both)
+        context.images.leave_in(stack, both)
         context.write(mean, one)
     np.testing.assert_array_equal(values_of(both), whole)
     np.testing.assert_array_equal(values_of(one), np.fmax(*whole))

@@ -106,9 +106,9 @@ def _changes_in_use(tmp_path: Path, way: Any, change: Any, *, inline: bool) -> N
         with pytest.raises(InputError, match=r"a\.tif changed while it was in use"):
             way(context, key)
         assert not left
-        for each in list(context._entries):
+        for each in list(context.images):
             context.release(each)
-        assert not context._runs.store._references
+        assert not context._runs.store._holds
 
 
 def test_the_source_of_a_vrt_that_changes_while_it_is_read(tmp_path: Path) -> None:

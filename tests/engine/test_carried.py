@@ -193,7 +193,7 @@ def stepped(step: str, path: str, target: Path, way: str) -> tuple[gdal.Dataset,
         warnings.simplefilter("always")
         key = STEPS[step](context, path)
         if way == "memory":
-            context.leave_in(key, str(target))
+            context.images.leave_in(key, str(target))
         else:
             context.write(key, str(target), format=way)
     return gdal.Open(str(target)), " ".join(str(item.message) for item in caught)
@@ -237,7 +237,7 @@ def test_a_stack_keeps_what_each_image_says(way: str, tmp_path: Path) -> None:
         warnings.simplefilter("always")
         (key,) = context.filter(Stack(), [context.open_raster(path) for path in paths])
         if way == "memory":
-            context.leave_in(key, str(tmp_path / "made"))
+            context.images.leave_in(key, str(tmp_path / "made"))
         else:
             context.write(key, str(tmp_path / "made.tif"), format=way)
     made = gdal.Open(str(tmp_path / ("made" if way == "memory" else "made.tif")))
@@ -369,7 +369,7 @@ def test_what_places_an_image_is_shifted_by_a_crop(way: str, tmp_path: Path) -> 
     with EOContextManager(inline=True) as context:
         part = context.crop(context.open_raster(path), Window(row, col, 5, 9))
         if way == "memory":
-            context.leave_in(part, str(target))
+            context.images.leave_in(part, str(target))
         else:
             context.write(part, str(target), format=way)
     source, made = gdal.Open(path), gdal.Open(str(target))

@@ -324,17 +324,17 @@ class Two(Procedure):
 
 def test_a_procedure_leaves_its_results_only(context: EOContextManager, path: str) -> None:
     for key in (filled(context), context.describe(path)):
-        before = set(context._entries)
+        before = set(context.images)
         made, nothing = context.run(Two(), key, extent=Window(1, 2, 3, 9)).images
         assert made
         assert nothing is None
         np.testing.assert_array_equal(context.get_array(made), cube()[:, 1:4, 2:])
         assert context.profile(made).transform * (0, 0) == (520, 890)
-        assert set(context._entries) - before == {made}
+        assert set(context.images) - before == {made}
         context.release(made)
         with pytest.raises(InputError, match="^no$"):
             context.run(Two(fail=True), key, extent=Window(1, 2, 3, 9))
-        assert set(context._entries) == before
+        assert set(context.images) == before
 
 
 def test_every_kind_gives_one_result(context: EOContextManager, path: str) -> None:
@@ -401,13 +401,13 @@ def test_an_error_leaves_nothing_behind() -> None:
         key = filled(context)
         with pytest.raises(TileError, match=r"Fails failed on .*on purpose"):
             context.filter(Fails(), key)
-        assert list(context._entries) == [key]
+        assert list(context.images) == [key]
     assert folders() == before
     with EOContextManager(inline=True, tile_pixels=7) as context:
         key = filled(context)
         with pytest.raises(TileError):
             context.filter(Fails(), key)
-        assert list(context._entries) == [key]
+        assert list(context.images) == [key]
 
 
 def test_cancelling_leaves_nothing_behind() -> None:
@@ -417,7 +417,7 @@ def test_cancelling_leaves_nothing_behind() -> None:
         said.append(1)
         with pytest.raises(Cancelled):
             context.filter(Stack(), key)
-        assert list(context._entries) == [key]
+        assert list(context.images) == [key]
 
 
 def test_progress_grows_and_messages_tell_the_plan() -> None:
@@ -567,7 +567,7 @@ class Threads:
 def test_an_executor_of_ones_own_forgets_what_went(path: str) -> None:
     threads = Threads()
     with EOContextManager(executor=threads) as context:
-        loaded = context._entry(context.open_raster(path)).source.images[0]
+        loaded = context.images.entries[context.open_raster(path)].source.images[0]
         context.release(context.filter(ValidityMask(), context.open_raster(path))[0])
         assert not threads.forgotten
     assert loaded.raw in threads.forgotten

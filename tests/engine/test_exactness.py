@@ -280,7 +280,7 @@ def filtered(
 def picture_of(context: EOContextManager, key: str) -> Picture:
     """An image of a context, copied."""
     pixels = context.get_array(key).copy()
-    planes = Mappings().planes(context._entries[key].source.images[0])
+    planes = Mappings().planes(context.images.entries[key].source.images[0])
     return Picture(pixels, context.profile(key), None if planes is None else planes.copy())
 
 
@@ -649,4 +649,4 @@ def test_other_dtypes_are_refused_with_nothing_left(
             with pytest.raises(InputError, match=dtype):
                 context.run(declaration, keys)
             given = [key for listed in keys.values() for key in listed]
-            assert set(context._entries) <= set(given)
+            assert set(context.images) <= set(given)

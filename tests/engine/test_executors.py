@@ -191,13 +191,13 @@ def test_a_concatenate_filter_places_the_tiles(
         cols = slice(tile.start_x // 2, (tile.end_x + 1) // 2)
         outputs[0][:, rows, cols] = chunk_output_buffers[0][:, ::2, ::2]
 
-    before = set(context._entries)
+    before = set(context.images)
     [made] = n_images_to_m_images_filter(
         [image], uniform_filter, {"size": 1}, half_profile, every_second, 0, context
     )
     np.testing.assert_array_equal(context.get_array(made), pixels[:, ::2, ::2])
     assert tiles == [Tile(0, 0, COLS - 1, ROWS - 1)]
-    assert set(context._entries) - before == {made}
+    assert set(context.images) - before == {made}
     with pytest.raises(InputError, match="45 x 35 pixels; it must have the 90 x 70"):
         n_images_to_m_images_filter(
             [image], uniform_filter, {"size": 1}, half_profile, context_manager=context

@@ -186,14 +186,14 @@ def test_what_is_computed_as_it_is_read_keeps_its_inputs(tmp_path: Path) -> None
         wanted = context.filter(FocalStatistics(), keys_of(context, [image])[0])[0]
         assert context.publish(lazy).endswith(".vrt")
         np.testing.assert_array_equal(context.get_array(lazy), context.get_array(wanted))
-        for key in list(context._entries):
+        for key in list(context.images):
             context.release(key)
         file = context.filtered(FocalStatistics(), context.describe(path))[0]
         with pytest.raises(EngineError, match="is one of the inputs"):
             context.write(file, path)
         context.write(file, str(tmp_path / "b.tif"))
         context.release(file)
-        assert not context._runs.store._references
+        assert not context._runs.store._holds
 
 
 def test_a_filter_that_cannot_travel_is_not_computed_while_reading() -> None:

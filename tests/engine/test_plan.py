@@ -19,8 +19,7 @@ from eoscale_engine.declaration import Blocks, Declaration, ImageFilter, Output,
 from eoscale_engine.errors import MemoryBudgetError
 from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
 from eoscale_engine.images.source import IN_MEMORY, ON_DISK, READ
-from eoscale_engine.memory.images import Image
-from eoscale_engine.memory.store import Budget, ImageStore
+from eoscale_engine.memory.store import Budget, Hold, ImageStore
 from eoscale_engine.pipeline.plan import (
     COPIED,
     IN_FOLDER,
@@ -55,22 +54,17 @@ class Watch:
 
     def __init__(self, store: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
         self.most = 0
-        self._live: dict[str, int] = {}
-        allocate, release = store.allocate, store.release
+        self._bytes: dict[str, int] = {}
+        allocate = store.allocate
 
-        def allocated(*arguments: Any, **options: Any) -> Image:
-            image = allocate(*arguments, **options)
-            self._live[image.raw] = image.file_bytes
-            self.most = max(self.most, sum(self._live.values()))
-            return image
-
-        def released(image: Image) -> None:
-            release(image)
-            if image.raw not in store._references:
-                self._live.pop(image.raw, None)
+        def allocated(*arguments: Any, **options: Any) -> Hold:
+            hold = allocate(*arguments, **options)
+            self._bytes[hold.image.raw] = hold.image.file_bytes
+            live = (size for raw, size in self._bytes.items() if raw in store._holds)
+            self.most = max(self.most, sum(live))
+            return hold
 
         monkeypatch.setattr(store, "allocate", allocated)
-        monkeypatch.setattr(store, "release", released)
 
 
 @pytest.mark.filterwarnings("ignore::eoscale_engine.errors.InputWarning")
@@ -140,9 +134,9 @@ def test_pixels_go_where_the_plan_says(
         plan = context.plan(declaration, key, extent=extent, load=True)
         made = context.run(declaration, key, extent=extent, load=True)
         store = context._runs.store
-        assert (plan.inputs[0].comes == LOADED) == context._entry(key).source.in_memory
+        assert (plan.inputs[0].comes == LOADED) == context.images.entries[key].source.in_memory
         if isinstance(declaration, ImageFilter):
-            images = [context._entry(one).source.images[0] for one in made.images]
+            images = [context.images.entries[one].source.images[0] for one in made.images]
             places = [output.goes for output in plan.outputs]
             assert places == [image.comes for image in images]
             assert [place == IN_MEMORY for place in places] == [
@@ -219,7 +213,7 @@ def test_a_refused_run_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         assert context.plan(FocalStatistics(), key).refusal
         with pytest.raises(MemoryBudgetError, match="0 MB would fit on disk"):
             context.filter(FocalStatistics(), key)
-        assert list(context._entries) == [key]
+        assert list(context.images) == [key]
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float64"])

@@ -1,4 +1,4 @@
-"""The store of images: references, files in memory used again, room made for what is needed."""
+"""The store of images: who holds them, files in memory used again, room made for what is needed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eoscale_engine.errors import MemoryBudgetError
+from eoscale_engine.errors import EngineError, MemoryBudgetError
 from eoscale_engine.memory.allocation import Memory
 from eoscale_engine.memory.folder import ImageFolder
 from eoscale_engine.memory.images import Image
@@ -42,45 +42,49 @@ def profile(bands: int = 1, side: int = 100) -> Profile:
 
 
 def load(store: ImageStore, path: str, bands: tuple[int, ...] = (1,), planes: int = 0) -> Image:
-    image = store.allocate(profile(len(bands), 100 if len(bands) == 1 else 50), planes=planes)
-    store.keep_loaded(path, "state", bands, image)
-    store.release(image)
-    return image
+    hold = store.allocate(profile(len(bands), 100 if len(bands) == 1 else 50), planes=planes)
+    store.keep_loaded(path, "state", bands, hold.image)
+    hold.release()
+    return hold.image
 
 
 def test_the_last_release_gives_the_memory_back(store: ImageStore, told: Told) -> None:
-    image = store.allocate(profile())
-    store.retain(image)
+    first = store.allocate(profile())
+    image = first.image
+    second = store.hold(image)
     store.publish(image)
-    store.release(image)
+    first.release()
+    first.release()  # not the other one's
     assert os.path.exists(image.raw)
-    store.release(image)
+    second.release()
     assert not os.path.exists(image.raw) and told == [image.raw]
-    store.release(image)
+    second.release()
     assert told == [image.raw]
+    with pytest.raises(EngineError, match="released"):
+        store.hold(image)
 
 
 def test_published_files_are_never_recycled(store: ImageStore, told: Told) -> None:
     seen, unseen = store.allocate(profile()), store.allocate(profile())
-    store.publish(seen)
-    store.release(seen)
-    store.release(unseen)
-    assert told == [seen.raw]
-    assert store.allocate(profile()).raw == unseen.raw
+    store.publish(seen.image)
+    seen.release()
+    unseen.release()
+    assert told == [seen.image.raw]
+    assert store.allocate(profile()).image.raw == unseen.image.raw
 
 
 def test_recycled_files_make_way_for_another_size(store: ImageStore, told: Told) -> None:
-    image = store.allocate(profile())
-    store.release(image)
+    hold = store.allocate(profile())
+    hold.release()
     store.allocate(profile(3))
-    assert not os.path.exists(image.raw) and told == [image.raw]
+    assert not os.path.exists(hold.image.raw) and told == [hold.image.raw]
 
 
 def test_a_file_in_memory_is_used_again_while_unchanged(store: ImageStore) -> None:
     image = load(store, "a.tif")
     found = store.loaded("a.tif", "state", (1,))
-    assert found is not None and found.raw == image.raw
-    store.release(found)
+    assert found is not None and found.image.raw == image.raw
+    found.release()
     assert store.loaded("b.tif", "state", (1,)) is None
     assert store.loaded("a.tif", "changed", (1,)) is None
     assert store.loaded("a.tif", "state", (1,)) is None
@@ -95,14 +99,14 @@ def test_a_changed_file_stays_for_those_who_use_it(store: ImageStore) -> None:
     assert used is not None
     assert store.loaded("a.tif", "changed", (1,)) is None
     assert os.path.exists(image.raw)
-    store.release(used)
+    used.release()
 
 
 def test_some_bands_of_a_file_in_memory(store: ImageStore) -> None:
     load(store, "a.tif", (1, 2, 3))
     part = store.loaded("a.tif", "state", (3, 1))
-    assert part is not None and part.bands == (3, 1)
-    assert [band.name for band in part.profile.bands] == ["c", "a"]
+    assert part is not None and part.image.bands == (3, 1)
+    assert [band.name for band in part.image.profile.bands] == ["c", "a"]
     assert store.loaded("a.tif", "state", (4,)) is None
 
 
@@ -110,14 +114,15 @@ def test_some_bands_of_a_file_in_memory(store: ImageStore) -> None:
 def test_some_bands_keep_their_masks(store: ImageStore, planes: int) -> None:
     load(store, "a.tif", (1, 2), planes=planes)
     part = store.loaded("a.tif", "state", (2,))
-    assert part is not None and (part.stored_planes, part.planes) == (planes, 1)
+    assert part is not None
+    assert (part.image.stored_planes, part.image.planes) == (planes, 1)
 
 
 def test_loading_again_replaces_what_was_kept(store: ImageStore) -> None:
     load(store, "a.tif")
     second = load(store, "a.tif")
     found = store.loaded("a.tif", "state", (1,))
-    assert found is not None and found.raw == second.raw
+    assert found is not None and found.image.raw == second.raw
 
 
 def test_what_is_only_kept_makes_room_the_oldest_first(store: ImageStore) -> None:
@@ -133,20 +138,19 @@ def test_what_is_only_kept_makes_room_the_oldest_first(store: ImageStore) -> Non
 
 def test_nothing_is_dropped_for_what_would_not_fit_anyway(store: ImageStore) -> None:
     load(store, "a")
-    image = store.allocate(profile(side=1000))
-    assert not store.memory.in_memory(image)
+    assert not store.memory.in_memory(store.allocate(profile(side=1000)).image)
     assert store.loaded("a", "state", (1,)) is not None
 
 
 def test_what_does_not_fit_goes_to_disk_or_is_an_error(store: ImageStore) -> None:
     for _ in range(3):
-        assert store.memory.in_memory(store.allocate(profile()))
+        assert store.memory.in_memory(store.allocate(profile()).image)
     on_disk = store.allocate(profile())
-    assert Path(on_disk.raw).parent == store.memory.disk_folder.path
+    assert Path(on_disk.image.raw).parent == store.memory.disk_folder.path
     with pytest.raises(MemoryBudgetError):
         store.allocate(profile(), disk=False)
-    store.release(on_disk)
-    assert not os.path.exists(on_disk.raw)
+    on_disk.release()
+    assert not os.path.exists(on_disk.image.raw)
 
 
 def test_memory_that_others_took_meanwhile_sends_an_image_to_disk(
@@ -155,14 +159,21 @@ def test_memory_that_others_took_meanwhile_sends_an_image_to_disk(
     reads = iter([SIZE])
     monkeypatch.setattr(Memory, "available", lambda self: next(reads, 0))
     monkeypatch.setattr(ImageStore, "make_room", lambda self, size: None)
-    assert not store.memory.in_memory(store.allocate(profile()))
+    assert not store.memory.in_memory(store.allocate(profile()).image)
 
 
 def test_disowned_files_stay(store: ImageStore, told: Told, tmp_path: Path) -> None:
-    image = store.allocate(profile(), path=str(tmp_path / "OUTPUT.tif.raw"))
-    store.disown(image)
-    store.release(image)
-    assert os.path.exists(image.raw) and told == [image.raw]
+    path = str(tmp_path / "OUTPUT.tif.raw")
+    hold = store.allocate(profile(), path=path)
+    store.disown(hold.image)
+    hold.release()
+    assert os.path.exists(path) and told == [path]
+    os.unlink(path)
+    again = store.allocate(profile(), path=path)
+    hold.release()  # it was of another image in the same place
+    assert os.path.exists(path)
+    again.release()
+    assert not os.path.exists(path)
 
 
 def test_room_counts_what_can_be_dropped(store: ImageStore) -> None:
@@ -175,11 +186,11 @@ def test_room_counts_what_can_be_dropped(store: ImageStore) -> None:
 
 def test_few_files_are_kept_whatever_their_number(store: ImageStore, told: Told) -> None:
     used = load(store, "used")
-    store.retain(used)
+    store.hold(used)
     for number in range(MOST_KEPT + 10):
-        image = store.allocate(profile(side=1 + number % 7))
-        store.keep_loaded(f"{number}.tif", "state", (1,), image)
-        store.release(image)
+        hold = store.allocate(profile(side=1 + number % 7))
+        store.keep_loaded(f"{number}.tif", "state", (1,), hold.image)
+        hold.release()
     assert len(store._loaded) == MOST_KEPT
     assert store.loaded("used", "state", (1,)) is not None
     assert store.loaded("0.tif", "state", (1,)) is None

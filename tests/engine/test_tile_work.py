@@ -183,7 +183,7 @@ class Spares(Calls):
 
 def planes(context: EOContextManager, key: str) -> Any:
     """Where masks say that an image is valid, by band or for all; None without masks."""
-    return Mappings().planes(context._entries[key].source.images[0])
+    return Mappings().planes(context.images.entries[key].source.images[0])
 
 
 def test_invalid_results_become_the_nodata_value_that_is_spared(context: EOContextManager) -> None:
@@ -233,7 +233,7 @@ def test_bands_that_are_valid_elsewhere_have_masks_of_their_own(context: EOConte
         filtering = Calls(lambda block, valid=valid: (block.pixels, valid))
         [made] = context.filter(filtering, key)
         assert planes(context, made).tolist() == expected
-        image = context._entries[made].source.images[0]
+        image = context.images.entries[made].source.images[0]
         assert os.stat(image.raw).st_size == image.file_bytes
         face = gdal.Open(context.publish(made))
         for band in range(2):
@@ -264,7 +264,7 @@ def test_a_function_that_marks_nodata_itself_is_left_alone(context: EOContextMan
     key = made_from(context, [[1, -9, np.nan]], -9)
     [made] = context.filter(Marks(lambda block: (block.pixels, None)), key)
     assert context.get_array(made).tolist() == [[[1, -9, -9]]]
-    assert context._entries[made].statistics[0].valid == 1
+    assert context.images.entries[made].statistics[0].valid == 1
     bools = Marks(lambda block: (block.pixels == 1, None), dtype="uint8", nodata=1)
     assert result(context, key, bools)[0].tolist() == [[[1, 0, 0]]]
 
@@ -309,7 +309,7 @@ def test_wrong_returns(context: EOContextManager, returned: Any, message: str) -
     key = made_from(context, [[1, 2], [3, 4]])
     with pytest.raises(EngineError, match=message):
         context.filter(Calls(returned), key)
-    assert list(context._entries) == [key]
+    assert list(context.images) == [key]
 
 
 def test_an_error_names_tile_and_line(context: EOContextManager) -> None:
