@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import lru_cache
-from typing import Any, Optional, Union, get_args, get_origin, get_type_hints
+from typing import Any, Callable, Optional, Union, get_args, get_origin, get_type_hints
 
 from eoscale_engine.errors import InputError
 from eoscale_engine.parameter_kinds import KINDS, Kind, said
+from eoscale_engine.words import listed
 
 
 @dataclass(frozen=True)
@@ -46,22 +47,24 @@ class Parameter:
         """Whether it has a part in the result where the declaration's fields have these values."""
         return all(values[name] in wanted for name, wanted in self.counts_when.items())
 
-    @property
-    def condition(self) -> str:
+    def condition(self, called: Callable[[str], str] = str.upper) -> str:
         """When it counts, such as ``with MODE = regular or combined``; nothing if always."""
-        return " and ".join(map(_in_words, self.counts_when, self.counts_when.values()))
+        return " and ".join(
+            _in_words(called(name), wanted) for name, wanted in self.counts_when.items()
+        )
 
     @property
     def full_help(self) -> str:
         """The help, and when the parameter counts."""
-        return f"{self.help.rstrip('.')}. Only {self.condition}." if self.counts_when else self.help
+        help_ = self.help.rstrip(".")
+        return f"{help_}. Only {self.condition()}." if self.counts_when else self.help
 
 
 def _in_words(name: str, wanted: Sequence[Any]) -> str:
     if not any(wanted):
-        return f"without {name.upper()}"
-    words = [str(value).lower() if isinstance(value, bool) else str(value) for value in wanted]
-    return f"with {name.upper()} = " + " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+        return f"without {name}"
+    words = (str(value).lower() if isinstance(value, bool) else str(value) for value in wanted)
+    return f"with {name} = {listed(words, 'or')}"
 
 
 def parameter(

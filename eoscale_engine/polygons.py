@@ -154,7 +154,10 @@ class Polygons:
         """The window's pixels that one polygon touches, by GDAL."""
         burnt, errors = call_gdal(_burnt, self._shape(number), window)
         if burnt is None or errors:
-            raise InputError(f"The polygon {self.ids[number]} cannot be drawn: {reason(errors)}.")
+            raise InputError(
+                f"The polygon {self.ids[number]} cannot be drawn: {reason(errors)}. Repair it (Fix "
+                "geometries), or leave it out."
+            )
         return np.asarray(burnt).view(bool)
 
     def _shape(self, number: int) -> bytes:

@@ -75,13 +75,13 @@ class PolygonLayer:
             said = f"The layer '{self.label}' has no CRS"
             if len(found) and found.outside == len(found):
                 raise InputError(
-                    f"{said}, and with the image's none of its {len(found)} features lies on the "
+                    f"{said}, and with the image's none of its features ({len(found)}) lies on the "
                     "image. Set the layer's CRS."
                 )
             warn(f"{said}: it is taken to have the image's. Set it, if that is wrong.")
         elif len(found) and found.outside == len(found):
             warn(
-                f"None of the {len(found)} features of '{self.label}' lies on the image. Check "
+                f"None of the features ({len(found)}) of '{self.label}' lies on the image. Check "
                 "that both have the right CRS."
             )
         return found
@@ -236,14 +236,17 @@ def _layer(source: Any, name: str) -> Any:
 
 def open_polygon_layer(path: str, label: str, id_field: str = "", name: str = "") -> PolygonLayer:
     """A vector file's layer; an InputError where it has neither polygons nor points."""
-    check_kind(label, path)
+    check_kind(f"'{label}'", path)
     source, errors = call_gdal(gdal.OpenEx, path, gdal.OF_VECTOR)
     layer = None if source is None else _layer(source, name)
     if layer is None:
         if in_own_memory(path):
             raise unseen(f"'{label}'")
         why = reason(errors)
-        raise InputError(f"'{label}' cannot be opened as a layer of polygons: {why}.")
+        raise InputError(
+            f"'{label}' cannot be opened as a layer of polygons: {why}. Choose another file, or "
+            "copy or download it again."
+        )
     found, errors = call_gdal(_has_zones, layer)
     if found is None:
         raise _unreadable(label, errors)

@@ -15,6 +15,7 @@ from eoscale_engine.parameter_kinds import Band
 from eoscale_engine.parameters import Parameter, checked_values, parameters_of
 from eoscale_engine.profile import Profile
 from eoscale_engine.styles import Style
+from eoscale_engine.words import counted
 
 
 class Declaration(ABC):
@@ -64,6 +65,11 @@ class Declaration(ABC):
     def parameters(cls) -> tuple[Parameter, ...]:
         """The declaration's parameters, in order; none of a class without fields."""
         return parameters_of(cls)
+
+    @classmethod
+    def label_of(cls, role: str) -> str:
+        """What users call the input in a role."""
+        return next((item.label for item in cls.inputs if item.role == role), role)
 
     @classmethod
     def summary(cls) -> str:
@@ -116,11 +122,10 @@ class Declaration(ABC):
         """Refuse, with an :class:`InputError`, none or several of the roles of ``one_of``."""
         found = [role for role in cls.one_of if role in given]
         if cls.one_of and len(found) != 1:
-            labels = {item.role: f"{item.label} ({item.role})" for item in cls.inputs}
-            which = " or ".join(labels[role] for role in cls.one_of)
+            which = " or ".join(f"'{cls.label_of(role)}' ({role})" for role in cls.one_of)
             raise InputError(
                 f"{cls.label} needs either {which}"
-                + (", but not both." if found else ": give one of them.")
+                + (", but not both: leave one empty." if found else ": give one of them.")
             )
 
     def doubts(self, inputs: Mapping[str, Sequence[Profile]]) -> Sequence[str]:
@@ -161,15 +166,17 @@ class Declaration(ABC):
         for role, profiles in inputs.items():
             for number, profile in enumerate(profiles, 1):
                 if np.dtype(profile.dtype).kind not in self.dtype_kinds:
-                    which = role if len(profiles) == 1 else f"{role} {number}"
+                    which = "" if len(profiles) == 1 else f"image {number} of "
                     raise InputError(
-                        f"{self.called} does not take {profile.dtype} pixels "
-                        f"({which}). Convert the image first, a complex one to amplitude or phase."
+                        f"{self.called} does not take {profile.dtype} pixels, which "
+                        f"{which}'{self.label_of(role)}' has. Convert the image first, a complex "
+                        "one to amplitude or phase."
                     )
         for item, role, number in self.given_bands():
             found = inputs.get(role, ())
             if found and number > found[0].count:
                 raise InputError(
-                    f"{self.called}: '{item.label}' is band {number}, but the image has "
-                    f"{found[0].count} band(s) ({role})."
+                    f"{self.called}: '{item.label}' is band {number}, but "
+                    f"'{self.label_of(role)}' has {counted(found[0].count, 'band')}. Choose a "
+                    "band that it has."
                 )

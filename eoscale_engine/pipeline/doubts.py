@@ -9,6 +9,7 @@ from eoscale_engine.declaration import Declaration
 from eoscale_engine.errors import InputError
 from eoscale_engine.images.source import Source
 from eoscale_engine.profile import Profile
+from eoscale_engine.words import listed
 
 MOST_STRETCHED = 1.05
 """How many metres of the map may be one on the ground before that is told."""
@@ -40,11 +41,10 @@ def doubts_of(declaration: Declaration, roles: Mapping[str, Sequence[Named]]) ->
         for role in declaration.differing
         for label, source in roles.get(role, ())
     ]
-    labels = {item.role: item.label for item in declaration.inputs}
     for (one_role, label, pixels), (two_role, _, others) in combinations(looked_at, 2):
         if pixels == others:
-            how = [labels[one_role], labels[two_role]]
-            which = "twice" if one_role == two_role else f"as '{how[0]}' and as '{how[1]}'"
+            how = [f"as '{declaration.label_of(role)}'" for role in (one_role, two_role)]
+            which = "twice" if one_role == two_role else listed(how)
             yield (
                 f"{declaration.label}: '{label}' is given {which}, which makes the result "
                 "meaningless. Choose two different images or bands."
@@ -54,11 +54,12 @@ def doubts_of(declaration: Declaration, roles: Mapping[str, Sequence[Named]]) ->
 def remarks_of(declaration: Declaration) -> Iterator[str]:
     """Parameters that are given to no purpose: each a sentence."""
     values = vars(declaration)
+    labels = {item.name: f"'{item.label}'" for item in declaration.parameters()}
     for item in declaration.parameters():
         if not item.counts(values) and values[item.name] != item.default:
             yield (
                 f"{declaration.called}: '{item.label}' is given, but has a part in the result only "
-                f"{item.condition}."
+                f"{item.condition(labels.__getitem__)}."
             )
 
 

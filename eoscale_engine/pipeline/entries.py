@@ -16,6 +16,9 @@ from eoscale_engine.profile import Number
 from eoscale_engine.raster_files.gdal_profile import BandStatistics
 from eoscale_engine.raster_files.reading import RasterFile
 
+RESULT, CREATED = "result", "created image"
+"""What images are called that nobody has a name for."""
+
 
 @dataclass
 class Entry:

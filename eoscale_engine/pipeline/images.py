@@ -16,7 +16,7 @@ from eoscale_engine.grids import grid_difference, grid_reaching
 from eoscale_engine.images.source import Source
 from eoscale_engine.memory.images import Image
 from eoscale_engine.memory.store import Hold
-from eoscale_engine.pipeline.entries import Entries, Entry, made_entry
+from eoscale_engine.pipeline.entries import CREATED, Entries, Entry, made_entry
 from eoscale_engine.pipeline.planning import area_of
 from eoscale_engine.pipeline.runs import Runs
 from eoscale_engine.pipeline.transfer import Made, copy_image, load_file, statistics_of
@@ -127,7 +127,9 @@ class PipelineImages:
         entry = self.entries[key]
         source = entry.source
         if source.in_memory:
-            raise InputError(f"'{entry.label}' is in memory already: assign nodata before.")
+            raise InputError(
+                f"'{entry.label}' is in memory already. Assign nodata before it is loaded."
+            )
         bands = [replace(b, nodata=values.get(b.number, b.nodata)) for b in source.profile.bands]
         entry.source = source.described(replace(source.profile, bands=tuple(bands)))
         entry.nodata = tuple(sorted(values.items()))
@@ -158,7 +160,9 @@ class PipelineImages:
         vrt = str(self._runs.store.memory.folder.path / name)
         with _ALIGNING:  # another run may be reading it: what is there stays as it is
             if not os.path.exists(vrt):
-                aligned(file.path, file.bands, like, resampling, vrt, profile=own)
+                aligned(
+                    file.path, file.bands, like, resampling, vrt, profile=own, label=entry.label
+                )
         self._log(
             f"'{entry.label}' is aligned to the first image ({resampling})."
             if key != first
@@ -182,7 +186,7 @@ class PipelineImages:
     def create_image(self, profile: Union[Profile, Mapping[str, Any]]) -> str:
         """Allocate an image of zeros; returns its key. Fill it through :meth:`get_array`."""
         hold = self._runs.store.allocate(profile_from(profile))
-        key = self.entries.add(Entry(hold.image, "created image", (hold,), writable=True))
+        key = self.entries.add(Entry(hold.image, CREATED, (hold,), writable=True))
         # its memory may have been another image's
         self.entries.mappings.array(hold.image, writable=True)[:] = 0
         return key
@@ -291,7 +295,7 @@ class PipelineImages:
             )  # fmt: skip
         if lost:
             self._runs.warn(
-                f"{img_path} was written without what no TIFF holds: {', '.join(lost)}."
+                f"'{img_path}' was written without what no TIFF holds: {', '.join(lost)}."
             )
 
     def leave_in(self, key: str, path: str) -> None:

@@ -22,10 +22,11 @@ from eoscale_engine.declaration import (
 from eoscale_engine.errors import EngineError, InputError, MemoryBudgetError
 from eoscale_engine.images.source import Inputs, sources_of
 from eoscale_engine.pipeline.doubts import check_places, doubts_of, remarks_of
-from eoscale_engine.pipeline.entries import made_entry
+from eoscale_engine.pipeline.entries import CREATED, RESULT, made_entry
 from eoscale_engine.pipeline.extent import InExtent
 from eoscale_engine.pipeline.fold import reduce_images
 from eoscale_engine.pipeline.images import PipelineImages
+from eoscale_engine.pipeline.naming import Named, Names
 from eoscale_engine.pipeline.plan import LOADED, Plan, made_by, plan_of
 from eoscale_engine.pipeline.planning import (
     Keys,
@@ -40,6 +41,7 @@ from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import Window
 from eoscale_engine.vector_files import PolygonLayer, open_polygon_layer
+from eoscale_engine.words import counted
 
 
 class Work(Engine):
@@ -97,9 +99,10 @@ class Work(Engine):
     ) -> list[str]:
         """Run a filter on images; returns the keys of its outputs."""
         inline = inline or self._stays_here(declaration)
-        inputs, plan = self._planned(declaration, images, extent, paths, inline=inline)
-        self._tell(declaration, plan)
-        return self._filter(declaration, inputs, plan, paths, inline=inline)
+        with self._names(declaration, images).in_errors():
+            inputs, plan = self._planned(declaration, images, extent, paths, inline=inline)
+            self._tell(declaration, plan)
+            return self._filter(declaration, inputs, plan, paths, inline=inline)
 
     def filtered(self, declaration: ImageFilter, images: Keys = ()) -> list[str]:
         """The outputs of a filter as images that are computed when they are read."""
@@ -125,18 +128,18 @@ class Work(Engine):
     ) -> Found:
         """Run a reduction on images; returns what its ``finish`` returns."""
         inline = inline or self._stays_here(declaration)
-        inputs, plan = self._planned(declaration, images, extent, inline=inline)
-        self._tell(declaration, plan)
-        mask = None
-        if within is not None and within.mask is not None:
-            entry = self.images.entries[within.mask]
-            mask = entry.source
-            first = inputs[0][1][0].profile
-            check_grids([("the image", first), (entry.label, mask.profile)])
-        return reduce_images(
-            self._runs, declaration, inputs, plan, inline=inline, mask=mask,
-            polygons=None if within is None else within.polygons, windows=windows,
-        )  # fmt: skip
+        with self._names(declaration, images).in_errors():
+            inputs, plan = self._planned(declaration, images, extent, inline=inline)
+            self._tell(declaration, plan)
+            mask = None
+            if within is not None and within.mask is not None:
+                entry, first = self.images.entries[within.mask], plan.inputs[0].label
+                mask = entry.source
+                check_grids([(first, inputs[0][1][0].profile), (entry.label, mask.profile)])
+            return reduce_images(
+                self._runs, declaration, inputs, plan, inline=inline, mask=mask,
+                polygons=None if within is None else within.polygons, windows=windows,
+            )  # fmt: skip
 
     def run(
         self,
@@ -149,20 +152,21 @@ class Work(Engine):
     ) -> Result:
         """Run a declaration of any kind on images; returns its images' keys and its summary."""
         inline = self._stays_here(declaration)
-        if load:
-            self._load_as_planned(declaration, images, extent, paths, inline=inline)
-        inputs, plan = self._planned(declaration, images, extent, paths, inline=inline)
-        if not load:
-            self._tell(declaration, plan)
-        if isinstance(declaration, ImageFilter):
-            made = self._filter(declaration, inputs, plan, paths, inline=inline)
-            return Result(tuple(made))
-        if isinstance(declaration, Procedure):
-            return self._run_procedure(declaration, images, inputs, extent)
-        if isinstance(declaration, Reduction):
-            found = reduce_images(self._runs, declaration, inputs, plan, inline=inline)
-            if isinstance(found, Summary):
-                return Result(summary=found)
+        with self._names(declaration, images).in_errors():
+            if load:
+                self._load_as_planned(declaration, images, extent, paths, inline=inline)
+            inputs, plan = self._planned(declaration, images, extent, paths, inline=inline)
+            if not load:
+                self._tell(declaration, plan)
+            if isinstance(declaration, ImageFilter):
+                made = self._filter(declaration, inputs, plan, paths, inline=inline)
+                return Result(tuple(made))
+            if isinstance(declaration, Procedure):
+                return self._run_procedure(declaration, images, inputs, extent)
+            if isinstance(declaration, Reduction):
+                found = reduce_images(self._runs, declaration, inputs, plan, inline=inline)
+                if isinstance(found, Summary):
+                    return Result(summary=found)
         raise InputError(f"{declaration.called} finds no Summary: call reduce for what it finds.")
 
     def _filter(
@@ -170,10 +174,10 @@ class Work(Engine):
         inline: bool,
     ) -> list[str]:  # fmt: skip
         results = filter_images(self._runs, declaration, inputs, plan, paths=paths, inline=inline)
-        made = [self.images.entries.add(made_entry(result, "result")) for result in results]
+        made = [self.images.entries.add(made_entry(result, RESULT)) for result in results]
         if declaration.name:  # not a step of a procedure, which has results of its own
             self._warn_of_classes(declaration, inputs, made)
-            self._warn_of_nothing(made)
+            self._warn_of_nothing(declaration, made)
         return made
 
     def _run_procedure(
@@ -188,7 +192,7 @@ class Work(Engine):
             _check_result(procedure, made)
             kept = before.union(filter(None, made.images))
             self._warn_of_classes(procedure, inputs, made.images)
-            self._warn_of_nothing(made.images)
+            self._warn_of_nothing(procedure, made.images)
         finally:
             for key in set(self.images) - kept:
                 self.release(key)
@@ -261,14 +265,15 @@ class Work(Engine):
         rasters = (item.role for item in declaration.inputs if not item.polygons)
         return [key for role in rasters for key in roles[role]]
 
-    def _warn_of_nothing(self, made: Sequence[Optional[str]]) -> None:
+    def _warn_of_nothing(self, declaration: Declaration, made: Sequence[Optional[str]]) -> None:
         """Tell of results without a valid pixel."""
-        for key in made:
+        for output, key in zip(declaration.outputs, made):
             bands = self.images.entries[key].statistics if key else None
             if bands and not any(band.valid for band in bands):
                 self._runs.warn(
-                    "No pixel of the result is valid. Look at the nodata values and masks of the "
-                    "images, the extent, and the parameters that choose pixels."
+                    f"{declaration.called}: no pixel of '{output.label}' is valid. Look at the "
+                    "nodata values and masks of the images, the extent, and the parameters that "
+                    "choose pixels."
                 )
 
     def _stays_here(self, declaration: Declaration) -> bool:
@@ -307,17 +312,37 @@ class Work(Engine):
         if listed:
             first = listed[0]
             check_places(declaration, first.label, first.source.profile, vectors=bool(layers))
-        declaration.check(profiles)
+        names = self._names(declaration, images)
+        with names.in_errors():
+            declaration.check(profiles)
         named = {role: [(e.label, e.source) for e in several] for role, several in entries.items()}
-        for doubt in (*declaration.doubts(profiles), *doubts_of(declaration, named)):
+        own = map(names.added_to, declaration.doubts(profiles))
+        for doubt in (*own, *doubts_of(declaration, named)):
             self._runs.warn(doubt)
-        for remark in (*declaration.remarks(profiles), *remarks_of(declaration)):
+        own = map(names.added_to, declaration.remarks(profiles))
+        for remark in (*own, *remarks_of(declaration)):
             self._runs.remark(remark)
         return tuple(
             (item.role, tuple(entry.source for entry in entries[item.role]))
             for item in declaration.inputs
             if not item.polygons
         )
+
+    def _names(self, declaration: Declaration, images: Keys) -> Names:
+        """What users call the images and layers of a run; its steps tell nothing by themselves."""
+        roles = {} if declaration.stage else keys_by_role(declaration, images)
+        known = []
+        for item in declaration.inputs:
+            for key in roles.get(item.role, ()):
+                if item.polygons:
+                    layer = self._layer(key)
+                    known.append(Named(item.label, layer.label, layer.path))
+                    continue
+                entry = self.images.entries[key]
+                if entry.label not in (CREATED, RESULT):
+                    path = entry.file.path if entry.file else ""
+                    known.append(Named(item.label, entry.label, path))
+        return Names(tuple(known))
 
     def _layer(self, key: str) -> PolygonLayer:
         if key not in self._layers:
@@ -334,6 +359,6 @@ def _check_result(procedure: Procedure, made: Any) -> None:
         )
     if len(made.images) != len(procedure.outputs):
         raise EngineError(
-            f"{procedure.called} returned {len(made.images)} image(s) where "
-            f"{len(procedure.outputs)} were declared."
+            f"{procedure.called} returned {counted(len(made.images), 'image')}; it declares "
+            f"{len(procedure.outputs)}."
         )

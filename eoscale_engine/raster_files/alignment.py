@@ -32,6 +32,7 @@ def aligned(
     vrt_path: str,
     *,
     profile: Optional[Profile] = None,
+    label: str = "",
 ) -> None:
     """Write a VRT in which bands of an image lie pixel on pixel on the grid of ``like``.
 
@@ -53,6 +54,8 @@ def aligned(
         Where the VRT is written.
     profile : Profile, optional
         In place of the file's own: with another CRS or other nodata values.
+    label : str
+        What messages call the image; its path by default.
 
     Raises
     ------
@@ -63,21 +66,27 @@ def aligned(
         raise InputError(
             f"Unknown resampling '{resampling}'. Use one of: {', '.join(RESAMPLINGS)}."
         )
-    file = open_raster_file(path, bands)
+    file = open_raster_file(path, bands, label=label)
     if profile is not None:
         file = replace(file, profile=profile)
+    refusal = f"'{label or path}' cannot be aligned"
     if like.crs is None or like.transform is None:
-        raise InputError(f"{path} cannot be aligned: the first image has no CRS or geotransform.")
+        raise InputError(
+            f"{refusal}: the first image has no CRS or geotransform. Assign it both first."
+        )
     own = file.profile
     if not ((own.crs and own.transform) or (own.gcp_crs and own.gcps)):
         raise InputError(
-            own.without_grid(path) if own.control
-            else f"{path} cannot be aligned: it has no CRS or geotransform. Assign them first."
+            own.without_grid(label or path) if own.control
+            else f"{refusal}: it has no CRS or geotransform. Assign it both first."
         )  # fmt: skip
     warp = _warped_bands if file.mask == "bands" else _warped_text
     text, errors = call_gdal(warp, file, like, like.crs, like.transform, resampling)
     if text is None or errors:
-        raise InputError(f"{path} cannot be aligned: {reason(errors)}.")
+        raise InputError(
+            f"{refusal}: {reason(errors)}. Warp it beforehand (Raster > Projections > Warp, or "
+            "gdalwarp)."
+        )
     new = Path(vrt_path + ".new")
     new.write_text(text, encoding="utf-8")
     new.replace(vrt_path)  # never there in part

@@ -48,7 +48,7 @@ def check_whole(name: str, dataset: gdal.Dataset, files: Iterable[str]) -> None:
         size: Any = getattr(found, "size", least)
         if least and size < least:
             raise InputError(
-                f"{name} is incomplete: {file} has {size} of the {least} bytes that its header "
+                f"{name} is incomplete: '{file}' has {size} of the {least} bytes that its header "
                 "tells of. Copy or download it again."
             )
     _check_side_file(name, path + ".msk", opened)
@@ -62,7 +62,7 @@ def _check_side_file(name: str, path: str, read: Callable[[str], Any]) -> None:
     found, errors = call_gdal(read, path)
     if found is None:
         raise InputError(
-            f"{name} cannot be used: {path}, which belongs to it, is damaged: {reason(errors)}. "
+            f"{name} cannot be used: '{path}', which belongs to it, is damaged: {reason(errors)}. "
             "Copy it again, or delete it to read the image without it."
         )
 

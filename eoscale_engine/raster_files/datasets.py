@@ -32,7 +32,10 @@ def open_dataset(path: str, name: str, remarks: Optional[list[str]] = None) -> g
             raise unseen(name)
         raise InputError(f"{name} cannot be opened: {reason(errors)}. Check the path.")
     if dataset is None:
-        raise InputError(f"{name} is not an image that GDAL can read: {reason(errors)}.")
+        raise InputError(
+            f"{name} is not an image that GDAL can read: {reason(errors)}. Choose another file, or "
+            "copy or download it again."
+        )
     if remarks is not None:
         remarks += errors
     return dataset
@@ -58,9 +61,9 @@ class Datasets:
         """The image's dataset; InputError where its file is gone or no more what was described."""
         key = self._key(file)
         if key not in self._open:
-            dataset = open_dataset(file.path, file.path)
+            dataset = open_dataset(file.path, f"'{file.path}'")
             if file.signature and file_state(file.path) != file.signature[0]:
-                raise InputError(f"{file.path} changed while it was in use. Run again.")
+                raise InputError(f"'{file.path}' changed while it was in use. Run again.")
             self._open[key] = dataset
             if len(self._open) > self._limit:
                 self._open.popitem(last=False)

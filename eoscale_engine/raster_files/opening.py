@@ -17,6 +17,7 @@ from eoscale_engine.raster_files.masks import kind_of_mask
 from eoscale_engine.raster_files.own_memory import check_path
 from eoscale_engine.raster_files.reading import RasterFile, as_stored
 from eoscale_engine.raster_files.signature import file_signature
+from eoscale_engine.words import counted
 
 
 def open_raster_file(
@@ -47,7 +48,7 @@ def open_raster_file(
     InputError
         Naming the label, the path, what is wrong and what to do.
     """
-    name = f"{label} ({path})" if label else path
+    name = f"'{path}'" if label in ("", path) else f"'{label}' ({path})"
     check_kind(name, check_path(path))
     remarks: list[str] = []
     dataset = open_dataset(path, name, remarks)
@@ -63,14 +64,18 @@ def open_raster_file(
     for number in chosen:
         if number not in everything:
             raise InputError(
-                f"{name} has no band {number}: it has {dataset.RasterCount}. Choose another band."
+                f"{name} has no band {number}: it has {counted(dataset.RasterCount, 'band')}. "
+                "Choose another band."
             )
     try:
         profile, errors = call_gdal(profile_of, dataset, chosen, warned=remarks)
     except InputError as problem:
         raise InputError(f"{name}: {problem}. Convert the image to another data type.") from None
     if profile is None:
-        raise InputError(f"{name} cannot be described: {reason(errors)}.")
+        raise InputError(
+            f"{name} cannot be used: {reason(errors)}. Copy or download it again, or convert it to "
+            "another format."
+        )
     mask, problems = call_gdal(kind_of_mask, dataset, chosen)
     if mask is None or problems:
         raise InputError(f"{name}: its mask cannot be read: {reason(problems)}. Copy it again.")

@@ -47,9 +47,13 @@ class WriteOptions:
             )
         low, high = _LEVELS.get(self.compress, (1, 22))
         if self.level is not None and not low <= self.level <= high:
-            raise InputError(f"The level of {self.compress} must be {low} to {high}.")
+            raise InputError(
+                f"The level of {self.compress} is {self.level}; it must be from {low} to {high}."
+            )
         if self.block_size < 128 or self.block_size % 16:
-            raise InputError("The block size must be a multiple of 16, at least 128.")
+            raise InputError(
+                f"The block size is {self.block_size}; it must be a multiple of 16, at least 128."
+            )
 
     def creation_options(self, format: str, profile: Profile, threads: int) -> list[str]:  # noqa: A002
         """GDAL's creation options for an image of this profile."""

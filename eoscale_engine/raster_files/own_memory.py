@@ -29,9 +29,9 @@ def check_path(path: object) -> str:
         text = path.decode() if isinstance(path, bytes) else str(path)
         # an address: in any other program, and at any other time, something else lies there
         if text.startswith("MEM:::"):
-            raise unseen(text)
+            raise unseen(f"'{text}'")
         return text
     raise InputError(
-        f"An image is opened by its path, not by a {type(path).__name__}. Save it as a file; or "
-        "make an image with create_image, and put the pixels into get_array."
+        f"An image is opened by its path, not by an object of type {type(path).__name__}. Save it "
+        "as a file; or make an image with create_image, and put the pixels into get_array."
     )

@@ -209,11 +209,11 @@ class RasterFile:
             text = datasets.get(self).GetMetadata("xml:VRT") if self.derived else None
             datasets.close(self)
             if in_own_memory("".join(text or ())):
-                raise unseen(f"What {self.path} shows")
+                raise unseen(f"What '{self.path}' shows")
             raise InputError(
-                f"{self.path} cannot be read at rows {window.row} to {window.end_row - 1}, columns "
-                f"{window.col} to {window.end_col - 1}: {reason(errors)}. The file may be damaged "
-                "or incomplete: copy or download it again."
+                f"'{self.path}' cannot be read at rows {window.row} to {window.end_row - 1}, "
+                f"columns {window.col} to {window.end_col - 1}: {reason(errors)}. The file may be "
+                "damaged or incomplete: copy or download it again."
             )
         return pixels
 

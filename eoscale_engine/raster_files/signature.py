@@ -61,7 +61,7 @@ def _check_unchanged(states: Sequence[FileState]) -> None:
     for state in states:
         # what other programs note beside an image (statistics, overviews) are no pixels of it
         if not state[0].endswith(_NOTES) and file_state(state[0]) != state:
-            raise InputError(f"{state[0]} changed while it was in use. Run again.")
+            raise InputError(f"'{state[0]}' changed while it was in use. Run again.")
 
 
 def source_files(path: str) -> Optional[list[str]]:

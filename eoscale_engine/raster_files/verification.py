@@ -41,8 +41,8 @@ def check_storable(format: str, options: WriteOptions, profile: Profile) -> None
         raise OutputError(f"Unknown format '{format}'. Use one of: {', '.join(FORMATS)}.")
     if profile.count > MOST_BANDS:
         raise OutputError(
-            f"A TIFF holds at most {MOST_BANDS} bands, the image has {profile.count}. Write it in "
-            "parts."
+            f"A TIFF holds at most {MOST_BANDS} bands, the image has {profile.count}. Choose fewer "
+            "bands at a time."
         )
     dtype = profile.dtype
     known = gdal.GetDriverByName(format).GetMetadataItem("DMD_CREATIONOPTIONLIST")
@@ -106,8 +106,8 @@ def check_written(
             if not same:
                 raise OutputError(
                     f"the pixels of band {band} at row {place.row}, column {place.col} are not "
-                    "those that were to be stored. Memory or disk may be full: free some and write "
-                    "again, or choose another compression"
+                    "those that were to be stored (memory or disk may be full, or the compression "
+                    "at fault)"
                 )
 
 

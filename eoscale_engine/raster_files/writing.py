@@ -56,21 +56,24 @@ def check_target(path: str, input_paths: Iterable[str] = ()) -> None:
     """
     target = Path(path)
     if target.suffix.lower() not in ENDINGS:
-        raise OutputError(f"{path} has an unknown ending. Use one of: {', '.join(ENDINGS)}.")
+        raise OutputError(f"'{path}' has an unknown ending. Use one of: {', '.join(ENDINGS)}.")
     if in_own_memory(path):
         raise OutputError(
-            f"{path} cannot be written: it is in the memory of one program, and files are written "
-            "to disks. Give the path of a file."
+            f"'{path}' cannot be written: it is in the memory of one program, and files are "
+            "written to disks. Give the path of a file."
         )
     folder = target.absolute().parent
     if not folder.is_dir():
-        raise OutputError(f"{path} cannot be written: there is no folder {folder}. Make it first.")
+        raise OutputError(
+            f"'{path}' cannot be written: there is no folder '{folder}'. Make it first."
+        )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(
-            f"{path} cannot be written: the folder {folder} is not writable. Choose another folder."
+            f"'{path}' cannot be written: the folder '{folder}' is not writable. Choose another "
+            "folder."
         )
     if target.is_dir():
-        raise OutputError(f"{path} is a folder. Give the name of a file.")
+        raise OutputError(f"'{path}' is a folder. Give the name of a file.")
     check_no_input(path, input_paths)
 
 
@@ -86,8 +89,8 @@ def check_no_input(path: str, input_paths: Iterable[str]) -> None:
         for file in source_files(source) or [source]:
             if os.path.exists(file) and os.path.samefile(file, target):
                 raise OutputError(
-                    f"{path} is one of the inputs"
-                    + ("" if file == source else f" (it is behind {source})")
+                    f"'{path}' is one of the inputs"
+                    + ("" if file == source else f" (it is behind '{source}')")
                     + ". Choose another name for the result."
                 )
 
@@ -148,7 +151,9 @@ def write_raster(
         remove_stale_folders(beside, PREFIX)  # of writers that were killed
         folder, held = make_folder(beside, PREFIX, [glob.escape(name) + "*"])
     except OSError as problem:
-        raise OutputError(f"{target} could not be written: {problem.strerror}.") from None
+        raise OutputError(
+            f"'{target}' could not be written: {problem.strerror}. Choose another place."
+        ) from None
     try:
         made = str(folder / name)
         done, errors = call_gdal(
@@ -172,7 +177,9 @@ def write_raster(
         _put(made, target)
         return list(lost)
     except OutputError as problem:
-        raise OutputError(f"{target} could not be written: {problem}.") from None
+        raise OutputError(
+            f"'{target}' could not be written: {problem}. Make room there, or choose another place."
+        ) from None
     finally:
         if held is not None:
             held.close()  # some systems do not remove a file that is open
@@ -270,7 +277,7 @@ class _Watch:
     def __call__(self, done: float, _message: Any = None, _data: Any = None) -> int:
         try:
             if self._progress and not self._progress(self._start + self._share * done):
-                self._problem = Cancelled("Writing was cancelled.")
+                self._problem = Cancelled("Cancelled.")
         except BaseException as problem:  # noqa: BLE001 - GDAL would print it and go on
             self._problem = problem
         return 0 if self._problem else 1

@@ -25,6 +25,7 @@ from eoscale_engine.profile import Profile
 from eoscale_engine.tile_work.block_writing import store
 from eoscale_engine.tile_work.blocks import held_bytes, open_areas, read_blocks, read_bytes
 from eoscale_engine.tiling import BLOCK_BYTES, Window, block_shape, blocks_of
+from eoscale_engine.words import counted
 
 if TYPE_CHECKING:
     from eoscale_engine.memory.images import Image
@@ -70,8 +71,8 @@ class Filtering:
             parts = made if isinstance(made, list) else [made]
             if len(parts) != len(places):
                 raise EngineError(
-                    f"{self.label} returned {len(parts)} image(s) where {len(places)} were "
-                    "declared."
+                    f"{self.label} returned {counted(len(parts), 'image')}; it declares "
+                    f"{len(places)}."
                 )
             for number, (pixels, valid) in enumerate(parts):
                 part = places[number].part(core.relative_to(window))

@@ -103,7 +103,7 @@ def _changes_in_use(tmp_path: Path, way: Any, change: Any, *, inline: bool) -> N
         2, inline=inline, tile_pixels=2000, observer=Observer(progress=progress)
     ) as context:
         key = context.describe(path)
-        with pytest.raises(InputError, match=r"a\.tif changed while it was in use"):
+        with pytest.raises(InputError, match=r"a\.tif. changed while it was in use"):
             way(context, key)
         assert not left
         for each in list(context.images):
@@ -209,7 +209,7 @@ def test_a_step_that_does_not_fit_is_named_when_the_chain_is_made(
     with pytest.raises(InputError, match="Majority filter does not take float"):
         context.filtered(majority(), floats)
     other = context.create_image({"width": 9, "height": 9, "count": 1, "dtype": "uint8"})
-    with pytest.raises(InputError, match="'Never' and 'created image' do not share one grid"):
+    with pytest.raises(InputError, match="'Never' and 'created image' do not share a grid"):
         context.filtered(Stack(), [step, other])
 
 

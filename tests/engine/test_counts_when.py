@@ -213,7 +213,7 @@ def test_a_band_that_does_not_count_need_not_be_there() -> None:
     profile = Profile(4, 3, "uint8")
     Thresholds(red=2).check({"INPUT": [profile]})
     assert Thresholds(red=2).named_bands("INPUT") == ()
-    with pytest.raises(InputError, match="is band 2, but the image has 1"):
+    with pytest.raises(InputError, match="is band 2, but 'Input image' has 1 band"):
         Thresholds(choice="sum", limit=1, red=2).check({"INPUT": [profile]})
 
 
@@ -231,7 +231,7 @@ def test_what_is_given_in_vain_is_told_once() -> None:
     [text] = told(FocalStatistics(percentile=90, shape="disk", radius=2))
     assert text == (
         "info: Focal statistics: 'Percentile' is given, but has a part in the result only with "
-        "STATISTIC = percentile."
+        "'Statistic' = percentile."
     )
     assert not told(FocalStatistics(statistic="percentile", percentile=90))
     assert not told(FocalStatistics())

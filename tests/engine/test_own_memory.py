@@ -75,7 +75,7 @@ def test_a_result_is_written_to_a_disk(pixels: np.ndarray) -> None:
 def test_what_is_no_path_is_refused(pixels: np.ndarray) -> None:
     with EOContextManager(inline=True) as context:
         for thing in (gdal.Open(NAME), pixels):
-            with pytest.raises(InputError, match="opened by its path, not by a"):
+            with pytest.raises(InputError, match="opened by its path, not by an object"):
                 context.open_raster(thing)
         with pytest.raises(InputError, match=ELSEWHERE):
             context.open_raster("MEM:::DATAPOINTER=1,PIXELS=1,LINES=1")

@@ -78,5 +78,5 @@ def test_a_band_that_the_image_has_not() -> None:
     image = Profile(4, 3, "uint8", (Band(), Band()))
     EveryKind(red=2).check({"INPUT": [image]})
     EveryKind().check({"INPUT": [image]})
-    with pytest.raises(InputError, match=r"'Red' is band 3, but the image has 2 band\(s\)"):
+    with pytest.raises(InputError, match=r"'Red' is band 3, but .Input image. has 2 bands"):
         EveryKind(red=3).check({"INPUT": [image]})

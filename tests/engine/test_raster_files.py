@@ -558,7 +558,7 @@ def test_a_block_that_cannot_be_decoded_is_named(tmp_path: Path, capfd) -> None:
     write_tif(path, asked, pixels_of(asked), options)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     file = open_raster_file(str(path))
-    with pytest.raises(InputError, match=r"a.tif .*rows 512 to 575, columns 64 to 127: .*damaged"):
+    with pytest.raises(InputError, match=r"a.tif. .*rows 512 to 575, columns 64 to 127: .*damaged"):
         file.read(Window(512, 64, 64, 64))
     assert capfd.readouterr() == ("", "")
 
@@ -679,7 +679,7 @@ def refused(capfd, path, bands=None) -> str:
     with pytest.raises(InputError) as problem:
         open_raster_file(str(path), bands, label="INPUT")
     assert capfd.readouterr() == ("", "")
-    assert f"INPUT ({path})" in str(problem.value)
+    assert f"'INPUT' ({path})" in str(problem.value)
     return str(problem.value)
 
 
@@ -722,7 +722,7 @@ def test_a_truncated_file_names_the_window(tmp_path: Path, capfd) -> None:
     file, datasets = open_raster_file(str(path)), Datasets()
     file.read(Window(0, 0, 64, 64), datasets=datasets)
     with pytest.raises(
-        InputError, match=r"cog.tif .*rows 500 to 599, columns 400 to 599: .*Read error"
+        InputError, match=r"cog.tif. .*rows 500 to 599, columns 400 to 599: .*Read error"
     ):
         file.read(Window(500, 400, 100, 200), datasets=datasets)
     assert capfd.readouterr() == ("", "")
@@ -900,7 +900,7 @@ def test_a_full_disk_leaves_all_as_it_was(driver: str, tmp_path: Path) -> None:
         [sys.executable, "-c", FULL_DISK, source, str(target), driver],
         capture_output=True, text=True, check=True, cwd=Path(raster_write.__file__).parents[2],
     )  # fmt: skip
-    assert run.stdout.startswith(f"refused: {target} could not be written: "), run
+    assert run.stdout.startswith(f"refused: '{target}' could not be written: "), run
     assert contents(tmp_path) == before
     assert target.read_text() == "old"
 

@@ -549,19 +549,19 @@ def refused(message: str, parameters: Mapping[str, Any], **profiles: Profile) ->
 
 def test_what_is_missing_is_said() -> None:
     four = Profile(5, 5, "float32", (Band(),) * 4)
-    refused("ndvi needs 'Red band', 'Near infrared band'.*name.*Choose another", {}, INPUT=four)
-    refused("needs 'Near infrared band', and no number", {"sensor": NONE, "red": 1}, INPUT=four)
+    refused("ndvi needs 'Red band' and 'Near infrared band' of .*name.*Choose", {}, INPUT=four)
+    refused("band' of 'Input image', and no number", {"sensor": NONE, "red": 1}, INPUT=four)
     refused("'pleiades' has none.*another", {"index": "mndwi", "sensor": "pleiades"}, INPUT=four)
     refused(
-        "'Shortwave infrared 1 band' is band 11 .*'sentinel-2 l2a'.*, but the image has 4",
+        "'Shortwave infrared 1 band' is band 11 .*'sentinel-2 l2a'.*, but 'Input image' has 4",
         {"index": "mndwi", "sensor": "sentinel-2 l2a"},
         INPUT=four,
     )
-    refused("band 5, but the image has 4", {"red": 5, "nir": 1}, INPUT=four)
+    refused("band 5, but 'Input image' has 4 bands", {"red": 5, "nir": 1}, INPUT=four)
     refused("two dates.*'Image \\(after\\)'", {"index": "rbr", "sensor": "modis"}, INPUT=four)
     seven = replace(four, bands=(Band(),) * 7)
     refused(
-        "band 7 .*'modis'.*, but the image has 4 band\\(s\\) \\(AFTER\\)",
+        "band 7 .*'modis'.*, but 'Image \\(after\\)' has 4 bands",
         {"index": "rbr", "sensor": "modis"},
         INPUT=seven,
         AFTER=four,

@@ -25,6 +25,7 @@ from eoscale_engine.filters.spectral.sensors import (
 from eoscale_engine.filters.spectral.spectral_formulas import AFTER, CONSTANTS, INDICES
 from eoscale_engine.profile import Profile, common_profile
 from eoscale_engine.styles import Ramp, Style
+from eoscale_engine.words import counted, listed
 
 _IMAGES = {"INPUT": "", "AFTER": AFTER}
 """The images, and what the names of their bands end in."""
@@ -233,24 +234,25 @@ class SpectralIndex(ImageFilter):
             reasons = {BY_NAMES: "no band's name tells which it is", NONE: "no number is given"}
             reason = reasons.get(self.sensor, f"'{self.sensor}' has none")
             raise InputError(
-                f"{self.label}: {self.index} needs {', '.join(missing)}, and {reason} ({role}). "
-                "Choose another sensor or index, or give the band's number."
+                f"{self.label}: {self.index} needs {listed(missing)} of '{self.label_of(role)}', "
+                f"and {reason}. Choose another sensor or index, or give the band's number."
             )
         for name, label in labels.items():
             if bands[name] > profile.count:
                 raise InputError(
                     f"{self.label}: {label} is band {bands[name]} (sensor: '{self.sensor}'), but "
-                    f"the image has {profile.count} band(s) ({role}). Choose the sensor whose "
-                    "order of bands the image has, or give the band's number."
+                    f"'{self.label_of(role)}' has {counted(profile.count, 'band')}. Choose the "
+                    "sensor whose order of bands the image has, or give the band's number."
                 )
         needed_for = self.index if self._doubling is None else ""
         if self.reflectance_offset:
             needed_for = "a reflectance offset"
         if needed_for and self._is_raw(profile, needed):
             raise InputError(
-                f"{self.label}: {needed_for} needs reflectances from 0 to 1, but the image has "
-                f"{profile.dtype} pixels without a scale ({role}). Give the reflectance scale, "
-                "such as 0.0001 for Sentinel-2, or 1 to take the pixels as they are."
+                f"{self.label}: {needed_for} needs reflectances from 0 to 1, but "
+                f"'{self.label_of(role)}' has {profile.dtype} pixels without a scale. Give the "
+                "reflectance scale, such as 0.0001 for Sentinel-2, or 1 to take the pixels as they "
+                "are."
             )
 
     def doubts(self, inputs: Mapping[str, Sequence[Profile]]) -> Sequence[str]:
@@ -260,7 +262,8 @@ class SpectralIndex(ImageFilter):
             profile = next(iter(inputs.get(role, ())), None)
             if profile is None or not self._is_raw(profile, index.roles(ending)):
                 continue
-            raw = f"{self.label}: the image has {profile.dtype} pixels without a scale ({role}), "
+            which = f"{self.label}: '{self.label_of(role)}'"
+            raw = f"{which} has {profile.dtype} pixels without a scale, "
             by_names = self.sensor == BY_NAMES
             sensor = named_sensor(_names(profile)) if by_names else self.sensor
             stored = STORED.get(sensor) if np.dtype(profile.dtype).itemsize > 1 else None
