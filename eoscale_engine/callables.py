@@ -34,7 +34,10 @@ class FunctionReference:
         for part in self.name.split("."):
             found = getattr(found, part, None)
         if not callable(found):
-            raise InputError(f"There is no function '{self.name}' in {self.file or self.module}.")
+            raise InputError(
+                f"There is no function '{self.name}' in '{self.file or self.module}'. Define it at "
+                "the top of that module."
+            )
         return found
 
     def _module(self) -> Any:
@@ -132,7 +135,8 @@ def check_function(file: str, function: str) -> None:
             if callable(value) and getattr(value, "__module__", "") == module.__name__
         ]
         raise InputError(
-            f"There is no function '{function}' in {file}. It has: {', '.join(offered) or 'none'}."
+            f"There is no function '{function}' in '{file}'. It has: "
+            f"{', '.join(offered) or 'none'}."
         )
 
 
@@ -141,7 +145,10 @@ def parse_parameters(text: str, owner: str) -> dict[str, Any]:
     try:
         values = json.loads(text or "{}")
     except ValueError as error:
-        raise InputError(f"{owner}: the parameters are not JSON: {error}.") from None
+        raise InputError(
+            f"{owner}: the parameters are not JSON ({error}). Write an object such as "
+            '{"size": 3}.'
+        ) from None
     except RecursionError:
         raise InputError(f"{owner}: the parameters are nested too deeply.") from None
     if not isinstance(values, dict):

@@ -47,9 +47,11 @@ class InputWarning(UserWarning):
 
 
 def described(error: BaseException) -> str:
-    """An error that nobody foresaw, in words: its kind, and what it says."""
+    """An error in words: what it says, and its kind where nobody foresaw it."""
     while isinstance(error, SystemError) and error.__cause__ is not None:
         error = error.__cause__  # it only says that there is one
+    if isinstance(error, EngineError):
+        return str(error)
     if isinstance(error, RecursionError):
         return "functions call each other without end (RecursionError)"
     if isinstance(error, MemoryError):

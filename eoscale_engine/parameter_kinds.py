@@ -86,10 +86,10 @@ class _Bounded(Kind):
     def check(self, value: Any, owner: str, label: str) -> None:
         low, high = self.minimum, self.maximum
         if not ((low is None or value >= low) and (high is None or value <= high)):
-            limits = f"at least {low:g}" if low is not None else ""
+            limits = f"at least {low:.15g}" if low is not None else ""
             limits += " and " if low is not None and high is not None else ""
-            limits += f"at most {high:g}" if high is not None else ""
-            raise InputError(f"{owner}: '{label}' is {value:g}; it must be {limits}.")
+            limits += f"at most {high:.15g}" if high is not None else ""
+            raise InputError(f"{owner}: '{label}' is {value:.15g}; it must be {limits}.")
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,8 @@ class Choice(Kind):
 class Text(Kind):
     """A text."""
 
+    form = "a text"
+
     def typed(self, value: Any) -> str:
         if not isinstance(value, str):
             raise ValueError
@@ -174,6 +176,7 @@ class Expression(Text):
 class Json(Kind):
     """JSON as a text, or the object itself; the value is the text."""
 
+    form = 'JSON, such as {"size": 3}'
     several_lines = True
 
     def typed(self, value: Any) -> str:

@@ -18,6 +18,7 @@ from osgeo import osr
 from eoscale_engine.attribute_tables import AttributeTable
 from eoscale_engine.errors import InputError
 from eoscale_engine.raster_files.gdal_calls import call_gdal
+from eoscale_engine.words import counted
 
 Number = Union[int, float, complex]
 
@@ -64,7 +65,10 @@ class Affine(NamedTuple):
         """The transform from map coordinates to ``(col, row)``."""
         determinant = self.a * self.e - self.b * self.d
         if determinant == 0:
-            raise InputError("The geotransform has no inverse: its cells have no area.")
+            raise InputError(
+                "The geotransform makes cells without an area. Assign a right one (gdal_edit.py "
+                "-a_ullr)."
+            )
         a, b = self.e / determinant, -self.b / determinant
         d, e = -self.d / determinant, self.a / determinant
         return Affine(a, b, -a * self.c - b * self.f, d, e, -d * self.c - e * self.f)
@@ -343,7 +347,10 @@ class Profile(Mapping[str, Any]):
         """Only these bands, counted from 1."""
         for number in bands:
             if not 1 <= number <= self.count:
-                raise InputError(f"Band {number} is not there: the image has {self.count} band(s).")
+                raise InputError(
+                    f"Band {number} is not there: the image has {counted(self.count, 'band')}. "
+                    "Choose one of them."
+                )
         return replace(self, bands=tuple(self.bands[number - 1] for number in bands))
 
     def cropped(self, row: int, col: int, rows: int, cols: int) -> Profile:
@@ -399,7 +406,10 @@ class Profile(Mapping[str, Any]):
         nodata = values.get("nodata", self.nodata)
         if not _same_nodata(nodata, self.nodata):
             if not can_hold(profile.dtype, nodata):
-                raise InputError(f"{profile.dtype} pixels cannot hold nodata {nodata}.")
+                raise InputError(
+                    f"{profile.dtype} pixels cannot hold nodata {nodata}. Give another value, or "
+                    "another data type."
+                )
             profile = profile.with_nodata(nodata)
         transform = values.get("transform")
         if transform is not None and transform != self["transform"]:

@@ -97,8 +97,8 @@ def check_number_of_pieces(window: Window, rows: int, cols: int) -> None:
     number = -(-window.rows // rows) * -(-window.cols // cols)
     if number > MOST_PIECES:
         raise InputError(
-            f"{window.cols} x {window.rows} pixels are cut into {number} pieces; at most "
-            f"{MOST_PIECES} can be kept account of. Choose an extent, or larger tiles."
+            f"{window.cols} x {window.rows} pixels are cut into {number} pieces, and {MOST_PIECES} "
+            "are the most. Choose an extent, or larger tiles."
         )
 
 

@@ -126,7 +126,7 @@ def load_module(file: str) -> Any:
     with _LOCK:
         state = file_state(path)
         if state is None:
-            raise InputError(f"The Python file '{file}' is not there.")
+            raise InputError(f"The Python file '{file}' is not there. Choose another one.")
         folder = _entered(os.path.dirname(path))
         folder.forget_what_changed()
         if path not in folder.loaded:
@@ -152,7 +152,7 @@ def _loaded(file: str, path: str, state: FileState, folder: _Folder) -> Any:
     loader = _SourceLoader(name, path)
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     if spec is None:
-        raise InputError(f"'{file}' is not a Python file (.py).")
+        raise InputError(f"'{file}' is not a Python file. Choose one that ends in .py.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -117,7 +117,7 @@ def require_drawable(layer: QgsRasterLayer, cols: float, rows: float) -> None:
     if cols * rows > MOST_PIXELS:
         raise InputError(
             f"Layer '{name_of(layer)}' ({layer.providerType()}) has no pixels of its own, and "
-            f"{cols:.4g} x {rows:.4g} would have to be drawn; {MOST_PIXELS / 1e6:.0f} million are "
+            f"{cols:.0f} x {rows:.0f} would have to be drawn; {MOST_PIXELS / 1e6:.0f} million are "
             "the most. Choose a smaller extent (EXTENT) or a larger cell size (CELL_SIZE)."
         )
 

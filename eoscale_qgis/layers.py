@@ -22,6 +22,7 @@ from qgis.core import (
 
 from eoscale_engine.errors import InputError
 from eoscale_engine.raster_files.gdal_calls import call_gdal, opened, reason
+from eoscale_engine.words import counted
 from eoscale_qgis.grids import Grid, name_of
 from eoscale_qgis.rendering import Rendering, band_count
 
@@ -71,8 +72,10 @@ def gdal_path(source: str) -> str:
     wrapper = QgsProcessingUtils.generateTempFilename("source.vrt")
     made, errors = call_gdal(_wrap, path, options, wrapper)
     if not made:
-        said = f"'{path}' cannot be opened with the options {', '.join(options)}"
-        raise InputError(f"{said}: {reason(errors)}.")
+        raise InputError(
+            f"'{path}' cannot be opened with the options {', '.join(options)}: {reason(errors)}. "
+            "Look at the layer's data source."
+        )
     return str(wrapper)
 
 
@@ -97,7 +100,10 @@ def source_of(
     count = band_count(provider)
     for band in bands:
         if not 1 <= band <= count:
-            raise InputError(f"Band {band} is not there: layer '{name}' has {count} band(s).")
+            raise InputError(
+                f"Band {band} is not there: layer '{name}' has {counted(count, 'band')}. Choose "
+                "one of them."
+            )
     chosen = list(bands) or None
     if layer.providerType() != "gdal":
         rendering = Rendering(name, provider.clone(), layer.crs(), grid, part)

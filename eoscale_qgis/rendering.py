@@ -29,6 +29,7 @@ from qgis.PyQt.QtNetwork import QNetworkReply
 
 from eoscale_engine.errors import Cancelled, InputError, MemoryBudgetError
 from eoscale_engine.raster_files.gdal_calls import call_gdal, opened, reason
+from eoscale_engine.words import counted
 from eoscale_qgis.grids import Grid
 
 PICTURES = (Qgis.DataType.ARGB32, Qgis.DataType.ARGB32_Premultiplied)
@@ -88,11 +89,12 @@ class Rendering:
         if feedback.isCanceled():
             raise Cancelled("Cancelled.")
         if problem:
-            raise InputError(f"Layer '{self.label}' could not be rendered: {problem}.")
+            raise self._not_rendered(problem)
         if failed:
             feedback.pushWarning(
-                f"{len(failed)} request(s) of layer '{self.label}' failed, and their pixels are "
-                f"invalid in the result. The last one: {failed.popitem()[1]}."
+                f"{counted(len(failed), 'request')} of layer '{self.label}' failed, and the pixels "
+                f"there are invalid in the result ({failed.popitem()[1]}). Run again, or look at "
+                "the layer in the map window."
             )
         self._require_content(path)
         if part == self.grid:
@@ -100,16 +102,20 @@ class Rendering:
         said: list[str] = []  # what it cannot use, GDAL only warns of
         made, errors = call_gdal(_placed, path, self.grid, warned=said)
         if not made or errors:
-            problem = reason(errors or said)
-            raise InputError(f"Layer '{self.label}' could not be rendered: {problem}.")
+            raise self._not_rendered(reason(errors or said))
         return path + ".vrt"
+
+    def _not_rendered(self, problem: str) -> InputError:
+        return InputError(
+            f"Layer '{self.label}' could not be rendered: {problem}. Look at it in the map window."
+        )
 
     def _require_space(self, folder: str) -> None:
         needed = self.part.cols * self.part.rows * self._pixel_bytes
         free = shutil.disk_usage(folder).free
         if needed > free:
             raise MemoryBudgetError(
-                f"Layer '{self.label}' needs {needed / 1e6:.0f} MB as an image, and {folder} has "
+                f"Layer '{self.label}' needs {needed / 1e6:.0f} MB as an image, and '{folder}' has "
                 f"{free / 1e6:.0f} MB. Choose a smaller extent, a larger cell size, or make room."
             )
 
@@ -124,7 +130,7 @@ class Rendering:
         No error leaves from here: its traceback would keep the pipe, which must not outlive QGIS.
         """
         if self.crs != self.part.crs and not (self.crs.isValid() and self.part.crs.isValid()):
-            return "it or the first image has no CRS. Set it in the layer's properties"
+            return "it or the first image has no CRS, which is set in the layer's properties"
         pipe = QgsRasterPipe()
         # It becomes the pipe's own. No clone: QGIS 3.22 reads noise from a virtual raster's second.
         pipe.set(self.provider)
@@ -149,7 +155,7 @@ class Rendering:
         if self._picture:
             highest, errors = call_gdal(_highest_alpha, path)
             if highest is None:
-                raise InputError(f"Layer '{self.label}' could not be rendered: {reason(errors)}.")
+                raise self._not_rendered(reason(errors))
             if highest == 0:
                 raise InputError(
                     f"Layer '{self.label}' is empty here: its server cannot be reached, or has "

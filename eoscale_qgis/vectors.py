@@ -166,8 +166,8 @@ class PolygonSource:
             self.count += 1
         if not writer.flushBuffer() or writer.hasError():
             raise OutputError(
-                f"The features of '{self.label}' cannot be written to {folder}: "
-                f"{writer.errorMessage() or 'no reason given'}. Is there room?"
+                f"The features of '{self.label}' cannot be written to '{folder}': "
+                f"{writer.errorMessage() or 'no reason given'}. Make room there."
             )
 
     def as_job(self) -> dict[str, Any]:

@@ -94,8 +94,9 @@ class Memory:
             return replace(image, raw=self._recycled[size].pop())
         if not on_disk and size > self.available():
             raise MemoryBudgetError(
-                f"An image of {size / 1e6:.0f} MB does not fit: {self.available() / 1e6:.0f} MB "
-                "are free in memory. Release images, raise the memory budget, or work on disk."
+                f"An image of {size / 1e6:.0f} MB does not fit: {self.available() / 1e6:.0f} MB of "
+                "memory are free for images. Free some (in QGIS by 'Free memory'), choose an "
+                "extent, or allow images more memory."
             )
         folder = self.disk_folder if on_disk else self.folder
         image = replace(image, raw=path or str(folder.path / f"pixels-{token}.raw"))
@@ -105,7 +106,7 @@ class Memory:
             if error.errno != errno.EEXIST:
                 Path(image.raw).unlink(missing_ok=True)
             raise MemoryBudgetError(
-                f"An image of {size / 1e6:.0f} MB cannot be made in {Path(image.raw).parent}: "
+                f"An image of {size / 1e6:.0f} MB cannot be made in '{Path(image.raw).parent}': "
                 f"{error.strerror}. Free some space there, or choose another folder."
             ) from None
         return image
@@ -122,7 +123,9 @@ class Memory:
             new.replace(vrt)
         except OSError as error:
             new.unlink(missing_ok=True)
-            raise MemoryBudgetError(f"{vrt} cannot be written: {error.strerror}.") from None
+            raise MemoryBudgetError(
+                f"'{vrt}' cannot be written: {error.strerror}. Free some space there."
+            ) from None
         return str(vrt)
 
     def in_memory(self, image: Image) -> bool:

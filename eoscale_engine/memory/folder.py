@@ -76,13 +76,13 @@ class ImageFolder:
             path, held = make_folder(root, PREFIX, NAMES)
         except OSError as error:
             raise MemoryBudgetError(
-                f"No folder for images can be made in {root}: {error.strerror}. "
-                "Set EOSCALE_MEMORY, or TMPDIR, to a folder that you can write to."
+                f"No folder for images can be made in '{root}': {error.strerror}. Set "
+                "EOSCALE_MEMORY, or TMPDIR, to a folder that you can write to."
             ) from None
         if held is None:
             shutil.rmtree(path, ignore_errors=True)
             raise MemoryBudgetError(
-                f"The new folder {path} cannot be locked. Set EOSCALE_MEMORY, or TMPDIR, to a "
+                f"The new folder '{path}' cannot be locked. Set EOSCALE_MEMORY, or TMPDIR, to a "
                 "folder on a local disk."
             )
         return cls(path, held, owner=True)
@@ -96,7 +96,9 @@ class ImageFolder:
             if held is not None:
                 return cls(Path(path), held, owner=False)
             if time.monotonic() > deadline:
-                raise MemoryBudgetError(f"Another engine still holds the folder {path}.")
+                raise MemoryBudgetError(
+                    f"Another engine still holds the folder '{path}'. Run again in a moment."
+                )
             time.sleep(0.02)
 
     def sweep(self, kept: Iterable[str]) -> None:

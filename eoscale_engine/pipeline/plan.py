@@ -36,6 +36,7 @@ from eoscale_engine.tile_work.blocks import TEMPORARIES, held_bytes, read_bytes
 from eoscale_engine.tile_work.filtered import Filtering
 from eoscale_engine.tile_work.jobs import ReduceJob
 from eoscale_engine.tiling import CELL, Window
+from eoscale_engine.words import counted
 
 WORKER_BYTES = 60 * 1024 * 1024
 """A worker's own memory: libraries, GDAL's cache of blocks."""
@@ -118,33 +119,35 @@ class Plan:
         least = self.task_bytes // TEMPORARIES  # few functions hold all that is reckoned with
         if least > self.budget.machine:
             return (
-                f"{self.what}: a tile takes {_mb(least)} of memory and more, "
+                f"{self.what}: a tile takes at least {_mb(least)} of memory, but "
                 f"{_mb(self.budget.machine)} would fit. Choose a smaller window or radius, or "
                 "fewer bands, or end other programs."
             )
         wanted, disk = sum(o.nbytes for o in self.outputs if o.goes == ON_DISK), self.budget.disk
         if wanted > disk and self.tiles:  # of a procedure they are the most that it may make
             return (
-                f"{self.what}: No space left on device: results of {_mb(wanted)} do not fit into "
-                f"memory, and {_mb(disk)} would fit on disk. Free some space, or choose an extent "
-                f"of at most {100 * disk // wanted} % of this one."
+                f"{self.what}: results of {_mb(wanted)} do not fit into memory, and only "
+                f"{_mb(disk)} would fit on disk. Free some space, or choose an extent of at most "
+                f"{100 * disk // wanted} % of this one."
             )
         return ""
 
     def __str__(self) -> str:
         largest = max(self.tiles, key=_pixels, default=self.area)
-        cut = f" in {len(self.tiles)} tile(s) of up to {_size(largest)}" if self.tiles else ""
+        tiles = counted(len(self.tiles), "tile")
+        cut = f" in {tiles} of up to {_size(largest)}" if self.tiles else ""
         worker = _mb(WORKER_BYTES + self.task_bytes)
         lines = [f"{self.what}: {_size(self.area)} pixels{cut}, margin {self.margin}"]
         lines += _by_way("input", [(i.comes, i.nbytes, f" '{i.label}'") for i in self.inputs])
         lines += _by_way("results", [(o.goes, o.nbytes, "") for o in self.outputs])
         images, free = _mb(self.image_bytes), _mb(self.budget.images)
-        lines.append(f"memory: {images}, and {self.workers} worker(s) x {worker}; {free} are free")
+        workers = counted(self.workers, "worker")
+        lines.append(f"memory: {images}, and {workers} x {worker}; {free} are free")
         if self.refusal:
             lines.append(f"not possible: {self.refusal}")
         elif self.at_work > self.budget.machine:
             most = self.budget.machine // (WORKER_BYTES + self.task_bytes)
-            lines.append(f"memory may run out: {most} worker(s) would fit")
+            lines.append(f"memory may run out: {counted(most, 'worker')} would fit")
         return "\n  ".join(lines)
 
 

@@ -25,6 +25,7 @@ from eoscale_engine.tiling import (
     strip_shape,
     tile_shape,
 )
+from eoscale_engine.words import listed
 
 Keys = Union[str, Sequence[str], Mapping[str, Union[str, Sequence[str]]]]
 """One image, a list in the order of the declaration's inputs, or images by role."""
@@ -58,13 +59,19 @@ def keys_by_role(declaration: Declaration, images: Keys) -> dict[str, list[str]]
             taken = len(left) if item.many else 1
             roles[item.role], left = left[:taken], left[taken:]
     if left:
-        raise InputError(f"{declaration.called} takes no image {', '.join(map(repr, left))}.")
+        raise InputError(
+            f"{declaration.called} takes no image {listed(map(repr, left), 'or')}. Its inputs are: "
+            + (", ".join(item.role for item in declaration.inputs) or "none")
+            + "."
+        )
     for item in declaration.inputs:
         count = len(roles.setdefault(item.role, []))
         if count == 0 and not item.optional:
-            raise InputError(f"{declaration.called} needs an image as {item.label}.")
+            raise InputError(f"{declaration.called} needs '{item.label}' ({item.role}).")
         if count > 1 and not item.many:
-            raise InputError(f"{declaration.called} takes one image as {item.label}.")
+            raise InputError(
+                f"{declaration.called} takes one '{item.label}' ({item.role}), not {count}."
+            )
     declaration.check_roles([role for role, keys in roles.items() if keys])
     return roles
 
@@ -76,8 +83,9 @@ def check_grids(images: Sequence[tuple[str, Profile]]) -> None:
         difference = grid_difference(like, profile)
         if difference:
             raise GridError(
-                f"'{first}' and '{label}' do not share one grid: {difference}. "
-                "Align the others to the first (parameter ALIGN), or warp them beforehand."
+                f"'{first}' and '{label}' do not share a grid: {difference}. Set 'Align to the "
+                "first image' (ALIGN) to bring the others to the first one's grid, or warp them "
+                "beforehand."
             )
 
 
@@ -211,8 +219,8 @@ def classes_left_out(
     if not lost:
         return ""
     return (
-        f"{declaration.called}: the input's {', '.join(lost)} left out: the values of the "
-        "result are no longer those that this described."
+        f"{declaration.called}: the result has no {listed(lost, 'or')}, as the input has: its "
+        "values are no longer those that this described."
     )
 
 

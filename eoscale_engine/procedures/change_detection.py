@@ -27,6 +27,7 @@ from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.change_covariance import ChangeCovariance
 from eoscale_engine.reductions.covariance import Covariances
 from eoscale_engine.styles import Classes, Composite, Ramp, Style
+from eoscale_engine.words import counted
 
 LEAST_EIGENVALUE = 1e-10
 """Of a correlation matrix: below it, bands depend on each other but for rounding."""
@@ -137,8 +138,8 @@ class ChangeDetection(Procedure):
         before, after = inputs["BEFORE"][0].count, inputs["AFTER"][0].count
         if before != after:
             raise InputError(
-                f"{self.label}: the image before has {before} band(s) and the one after {after}. "
-                "Choose the same bands of both."
+                f"{self.label}: 'Image before' has {counted(before, 'band')} and 'Image after' "
+                f"{after}. Choose the same bands of both."
             )
 
     def styles(self) -> Sequence[Optional[Style]]:
@@ -192,9 +193,9 @@ class ChangeDetection(Procedure):
         half = len(found.means) // 2
         if found.weight < half + 1:
             raise InputError(
-                f"{self.label}: {found.pixels} pixel(s) are valid in all bands of both images, "
-                f"with a weight of {found.weight:.3g}; it needs more than there are bands. Check "
-                "the nodata values, or use fewer iterations."
+                f"{self.label}: it found {counted(found.pixels, 'pixel')} valid in all bands of "
+                f"both images, with a weight of {found.weight:.3g}; it needs more than there are "
+                "bands. Check the nodata values, or use fewer iterations."
             )
         if not np.isfinite(found.matrix).all():
             raise InputError(
@@ -205,8 +206,8 @@ class ChangeDetection(Procedure):
             fixed = [n for n, is_ in zip(listed, constant[part : part + half].tolist()) if is_]
             if fixed:
                 raise InputError(
-                    f"{self.label}: band {fixed[0]} of the image {date} has the same value in "
-                    "all pixels that count. Leave this band out of both images."
+                    f"{self.label}: band {fixed[0]} of 'Image {date}' has the same value in all "
+                    "pixels that count. Leave this band out of both images."
                 )
             block = found.matrix[part : part + half, part : part + half]
             deviations = np.sqrt(np.diag(block))
@@ -214,9 +215,9 @@ class ChangeDetection(Procedure):
             correlations[np.diag_indices(half)] = 1 + self.penalty
             if np.linalg.eigvalsh(correlations)[0] < LEAST_EIGENVALUE:
                 raise InputError(
-                    f"{self.label}: the bands of the image {date} depend on each other: one is a "
-                    "weighted sum of others. Leave such a band out of both images, or set a "
-                    "penalty such as 0.001."
+                    f"{self.label}: the bands of 'Image {date}' depend on each other: one is a "
+                    "weighted sum of others. Leave such a band out of both images, or set "
+                    "'Penalty', such as to 0.001."
                 )
 
     def _summary(self, transform: Transform, history: list[Iteration], numbers: Any) -> Summary:
@@ -253,8 +254,9 @@ class ChangeDetection(Procedure):
         )  # fmt: skip
         done = last.change < self.tolerance
         outcome = (
-            f"{'Converged' if done else 'Stopped, not converged,'} after {len(history)} "
-            f"iteration(s): the last changed a correlation by {last.change:.2g} at most."
+            f"{'Converged' if done else 'Stopped, not converged,'} after "
+            f"{counted(len(history), 'iteration')}: the last changed a correlation by "
+            f"{last.change:.2g} at most."
         )
         meaning = (
             "MAD i is the sum of (pixel - mean) times the weights of table Variates; weight is the "

@@ -108,7 +108,9 @@ def basis_in_file(path: str) -> Basis:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
     except OSError as error:
-        raise InputError(f"'{path}' cannot be read: {error.strerror or error}.") from None
+        raise InputError(
+            f"'{path}' cannot be read: {error.strerror or error}. Choose a file that you may read."
+        ) from None
     except (ValueError, RecursionError):
         raise _unsuitable(path, "it is not JSON") from None
     try:

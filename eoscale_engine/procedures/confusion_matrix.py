@@ -173,7 +173,10 @@ class ConfusionMatrix(Procedure):
     ) -> tuple[Pairs, list[int], list[str]]:
         """The counts, the label of each pair, and notes."""
         if not self.field:
-            raise InputError(f"{self.label}: name the field of the polygons with their class.")
+            raise InputError(
+                f"{self.label}: with polygons or points it needs the field of their class. Choose "
+                "it as 'Field of the class'."
+            )
         found = engine.polygons(layer, key, field=self.field, all_touched=self.all_touched)
         labels = [self._label(value) for value in found.values]
         known = sorted({label for label in labels if label is not None})
@@ -182,7 +185,7 @@ class ConfusionMatrix(Procedure):
         counted = engine.reduce(LabelPairs(found, numbers, self.band), {"INPUT": [key]})
         notes = selection_notes(Within(polygons=found))
         if -1 in numbers:
-            notes.append(f"{numbers.count(-1)} of {len(found)} polygons have no class.")
+            notes.append(f"Polygons without a class: {numbers.count(-1)} of {len(found)}.")
         return counted, [known[number] for number in counted.tally.values[0].tolist()], notes
 
     def _label(self, value: Any) -> Optional[int]:
@@ -196,7 +199,7 @@ class ConfusionMatrix(Procedure):
             raise InputError(
                 f"{self.label}: the field '{self.field}' holds '{value}', which is no class. "
                 "Classes are integers: choose or add a field with the number that each class has "
-                "in the image."
+                "in the classification."
             )
         return int(text)
 

@@ -137,14 +137,14 @@ class FillHoles(Procedure):
             check_value(self.label, self.background, profile)
             if all(band.nodata == self.background for band in profile.bands):
                 raise InputError(
-                    f"{self.label}: the value of holes, {self.background:g}, is the image's nodata "
-                    "value. Choose that holes are invalid pixels."
+                    f"{self.label}: 'Value of holes' is {self.background:.12g}, the image's nodata "
+                    "value. Set 'Holes are' to invalid pixels."
                 )
         if self.filling == "given value":
             check_value(self.label, self.value, profile)
             if any(band.nodata == self.value for band in profile.bands):
                 raise InputError(
-                    f"{self.label}: the given value {self.value:g} is the image's nodata value. "
+                    f"{self.label}: 'Given value' is {self.value:.12g}, the image's nodata value. "
                     "Choose another one."
                 )
         pixel_area(self.label, self.unit, profile)

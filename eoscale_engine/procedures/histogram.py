@@ -162,14 +162,17 @@ class Histogram(Procedure):
             self._check_edges()
             return
         if self.binning == "width" and not (self.width and math.isfinite(self.width)):
-            raise InputError("Histogram: bins by width need a width greater than 0.")
+            raise InputError("Histogram: bins by width need a 'Width of a bin' greater than 0.")
         for bound in (self.lower, self.upper):
             if bound is not None and not math.isfinite(bound):
-                raise InputError(f"Histogram: a bound cannot be {bound}. Leave it empty.")
+                raise InputError(
+                    f"Histogram: a bound cannot be {bound}. Give a finite number, or leave it "
+                    "empty."
+                )
         if self.lower is not None and self.upper is not None and self.lower >= self.upper:
             raise InputError(
-                f"Histogram: the lower bound {self.lower:g} must be less than the upper bound "
-                f"{self.upper:g}."
+                f"Histogram: the lower bound {self.lower:.12g} must be less than the upper bound "
+                f"{self.upper:.12g}. Change one, or leave it empty."
             )
 
     def _check_edges(self) -> None:
@@ -187,8 +190,12 @@ class Histogram(Procedure):
         profile = inputs["INPUT"][0]
         if self.binning == "integers" and not self._in_integers(profile):
             raise InputError(
-                f"Histogram: one bin for each integer needs integers, but the image has "
-                f"{profile.dtype} pixels or a scale. Choose bins by width, or the pixels as stored."
+                "Histogram: one bin for each integer needs integers, but the image has "
+                + (
+                    "a scale. Choose bins by width, or the pixels as stored."
+                    if np.dtype(profile.dtype).kind in "iu"
+                    else f"{profile.dtype} pixels. Choose bins by width or number."
+                )
             )
 
     def _in_integers(self, profile: Profile) -> bool:
@@ -237,7 +244,7 @@ class Histogram(Procedure):
         if lower > upper:
             raise InputError(
                 f"Histogram: no value lies within the bounds; the image has values from "
-                f"{smallest:g} to {largest:g}."
+                f"{smallest:.7g} to {largest:.7g}. Change the bounds, or leave them empty."
             )
         if self.binning == "integers":
             return integer_layout(lower, upper, 1)

@@ -21,8 +21,8 @@ def integer_layout(lower: float, upper: float, each: int) -> tuple[float, float,
     first, last = math.ceil(lower), math.floor(upper)
     if first > last or max(-first, last) > LARGEST_INTEGER:
         raise InputError(
-            f"Histogram: between {lower:g} and {upper:g} there is no integer that can have a bin "
-            f"of its own. Choose bins by number."
+            f"Histogram: from {lower:.12g} to {upper:.12g} there is no integer that can have a bin "
+            "of its own. Choose bins by number."
         )
     bins = affordable(math.ceil((last - first + 1) / each))
     return first - 0.5, first - 0.5 + bins * each, bins
@@ -48,7 +48,7 @@ def affordable(bins: int) -> int:
     """The number of bins; an :class:`InputError` where it is too large."""
     if bins > MAXIMUM_BINS:
         raise InputError(
-            f"Histogram: this makes {bins} bins; the most is {MAXIMUM_BINS}. Choose wider bins or "
-            f"narrower bounds."
+            f"Histogram: this makes {bins} bins; the most is {MAXIMUM_BINS}. Choose fewer or wider "
+            "bins, or narrower bounds."
         )
     return bins

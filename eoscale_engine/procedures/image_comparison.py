@@ -36,6 +36,7 @@ from eoscale_engine.reductions.similarity import (
 )
 from eoscale_engine.reductions.statistics import scale_notes
 from eoscale_engine.styles import DIVERGING, Ramp, Style
+from eoscale_engine.words import counted
 
 BINS = 101
 """Of the histogram of differences: odd, so that the middle one holds no difference."""
@@ -149,7 +150,7 @@ class ImageComparison(Procedure):
         """Refuse a peak that is no range."""
         if self.peak is not None and not (0 < self.peak < math.inf):
             raise InputError(
-                f"{self.label}: the peak is {self.peak:g}; it must be greater than 0 and finite."
+                f"{self.label}: 'Peak' is {self.peak:.12g}; it must be greater than 0 and finite."
             )
 
     def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
@@ -158,8 +159,8 @@ class ImageComparison(Procedure):
         one, two = inputs["INPUT"][0].count, inputs["REFERENCE"][0].count
         if one != two:
             raise InputError(
-                f"{self.label}: the image has {one} band(s) and the reference {two}. Choose as "
-                "many bands of each."
+                f"{self.label}: 'Input image' has {counted(one, 'band')} and 'Reference image' "
+                f"{two}. Choose as many bands of each."
             )
 
     def styles(self) -> Sequence[Optional[Style]]:
@@ -220,7 +221,7 @@ class ImageComparison(Procedure):
         notes = [
             "Differences are image minus reference, of the pixels that are valid in both.",
             "The peak is the range of the reference's values." if self.peak is None
-            else f"The peak is {self.peak:g}, as given.",
+            else f"The peak is {self.peak:.12g}, as given.",
         ]  # fmt: skip
         if self.ssim:
             sides = "11 x 11 pixels, sigma 1.5" if self.ssim_window == GAUSSIAN else "7 x 7 pixels"

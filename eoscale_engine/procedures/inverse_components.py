@@ -12,6 +12,7 @@ from eoscale_engine.declaration import Engine, Output, Procedure, Result, Roles,
 from eoscale_engine.errors import InputError
 from eoscale_engine.procedures.component_bases import Basis, basis_in_file, inverse
 from eoscale_engine.profile import Band, Profile
+from eoscale_engine.words import counted
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,11 @@ class InversePrincipalComponents(Procedure):
                 "eigenvectors."
             )
         bands = len(self.eigenvectors[0])
-        for what, numbers in (("means", self.means), ("divisors", self.divisors)):
+        for what, numbers in (("Means", self.means), ("Divisors", self.divisors)):
             if numbers and len(numbers) != bands:
                 raise InputError(
-                    f"{self.label}: there are {len(numbers)} {what} for the {bands} band(s) of the "
-                    "eigenvectors. Give one for each."
+                    f"{self.label}: '{what}' has {counted(len(numbers), 'number')} for the "
+                    f"{counted(bands, 'band')} of 'Eigenvectors'. Give one for each band."
                 )
 
     def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
@@ -101,8 +102,8 @@ class InversePrincipalComponents(Procedure):
         known, given = len(self._basis().vectors), inputs["INPUT"][0].count
         if given > known:
             raise InputError(
-                f"{self.label}: the image has {given} band(s), but there are {known} component(s). "
-                "Choose the bands that are components."
+                f"{self.label}: the image has {counted(given, 'band')}, but there are "
+                f"{counted(known, 'component')}. Choose the bands that are components."
             )
 
     def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:

@@ -31,6 +31,7 @@ from eoscale_engine.reductions.clusters import (
 )
 from eoscale_engine.reductions.covariance import Covariance, Covariances
 from eoscale_engine.styles import Classes, Style
+from eoscale_engine.words import counted
 
 SAMPLE = 16384
 """Pixels, about, from which the first centres come."""
@@ -127,10 +128,14 @@ class KMeans(Procedure):
         """Find the centres, then the classes."""
         profile = engine.profile(images["INPUT"][0])
         found = engine.reduce(Covariance(), images)
+        if not found.pixels:
+            raise InputError(
+                f"{self.label}: no pixel is valid in all bands. Check the nodata values, or leave "
+                "out the band without valid pixels."
+            )
         if not np.isfinite(found.matrix).all():
             raise InputError(
-                f"{self.label}: no pixel is valid in all bands, or the values are too large for "
-                "their squares. Check the nodata values, or rescale the image."
+                f"{self.label}: the values are too large for their squares. Rescale the image."
             )
         space = _space(profile, found, standardise=self.standardise)
         sample = self._sample(images, engine, found.pixels) * space.gains[:, None]
@@ -194,7 +199,7 @@ class KMeans(Procedure):
         last = found.moves[-1][0]
         done = "Converged" if last <= self.tolerance else "Stopped, not converged,"
         outcome = (
-            f"{done} after {len(found.moves)} iteration(s): the last moved a centre by "
+            f"{done} after {counted(len(found.moves), 'iteration')}: the last moved a centre by "
             f"{last:.2g} % of the joint standard deviation at most."
         )
         meaning = (
@@ -271,8 +276,8 @@ def seeds(sample: np.ndarray, count: int, seed: int) -> np.ndarray:
         totals = np.cumsum(distances)
         if not totals[-1] > 0:
             raise InputError(
-                f"K-means classification: {count} classes are asked for, but a sample of {size} "
-                f"pixels has {len(chosen)} different one(s). Ask for fewer classes."
+                f"K-means classification: 'Number of classes' is {count}, but a sample of {size} "
+                f"pixels has {counted(len(chosen), 'different one')}. Ask for fewer classes."
             )
         place = np.searchsorted(totals, generator.random() * totals[-1], side="right")
         # rounding can put it past the last pixel that has any distance

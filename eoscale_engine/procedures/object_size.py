@@ -144,11 +144,11 @@ class ObjectSize(Procedure):
         """Refuse bounds that are none."""
         check_selection(self.label, self.selection, self.values)
         if self.minimum is None and self.maximum is None:
-            raise InputError(f"{self.label}: give a least or a largest size, or both.")
+            raise InputError(f"{self.label}: give 'Least size', 'Largest size' or both.")
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise InputError(
-                f"{self.label}: the least size {self.minimum:g} must not be greater than the "
-                f"largest size {self.maximum:g}."
+                f"{self.label}: 'Least size' is {self.minimum:.12g}, greater than 'Largest size', "
+                f"{self.maximum:.12g}. Swap them, or leave one empty."
             )
 
     def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:

@@ -29,7 +29,10 @@ def find_objects(
 def check_selection(label: str, selection: str, values: Sequence[float]) -> None:
     """Refuse, with an InputError, given values that are not given."""
     if selection == "given values" and not values:
-        raise InputError(f"{label}: name the given values, separated by commas.")
+        raise InputError(
+            f"{label}: 'Values of objects' are given values, but none is given. Write some, "
+            "separated by commas."
+        )
 
 
 def pixel_area(label: str, unit: str, profile: Profile) -> float:
@@ -37,10 +40,12 @@ def pixel_area(label: str, unit: str, profile: Profile) -> float:
     if unit == "pixels":
         return 1.0
     if profile.transform is None or (profile.crs is not None and profile.crs.is_geographic):
-        why = "has no geotransform" if profile.transform is None else "is in degrees"
+        why, first = "is in degrees", "warp the image to a projected CRS"
+        if profile.transform is None:
+            why, first = "has no geotransform", "assign it one (gdal_edit.py -a_ullr)"
         raise InputError(
             f"{label}: the image {why}, so that its pixels have no area in map units. Give sizes "
-            "in pixels, or warp the image to a projected CRS."
+            f"in pixels, or {first}."
         )
     a, b, _, d, e = profile.transform[:5]
     return abs(a * e - b * d)
@@ -63,7 +68,7 @@ def check_value(label: str, value: float, profile: Profile) -> None:
     """Refuse, with an InputError, a value that pixels cannot have."""
     if not can_hold(profile.dtype, value):
         raise InputError(
-            f"{label}: {profile.dtype} pixels cannot hold the value {value:g}. Choose another "
+            f"{label}: {profile.dtype} pixels cannot hold the value {value:.12g}. Choose another "
             "value, or convert the image first."
         )
 

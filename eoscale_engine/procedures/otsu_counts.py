@@ -104,8 +104,8 @@ class Counting:
         high = high if self.upper is None else min(high, self.upper)
         if not math.isfinite(high - low):
             raise InputError(
-                f"{label}: band {number} has values from {limits[0]:g} to {limits[1]:g}, too far "
-                "apart to be cut into bins. Give a lower and an upper bound."
+                f"{label}: {low:.7g} and {high:.7g} are too far apart to be cut into bins (band "
+                f"{number}). Give a lower and an upper bound that are closer."
             )
         if whole and max(-low, high) <= LARGEST_INTEGER:
             low, high = math.ceil(low) - 0.5, math.floor(high) + 0.5

@@ -47,7 +47,7 @@ def check_percentiles(owner: str, percentiles: Sequence[float]) -> None:
         )
     for share in percentiles:
         if not 0 <= share <= 100:
-            raise InputError(f"{owner}: {share:g} is not between 0 and 100 percent.")
+            raise InputError(f"{owner}: {share:.12g} is not between 0 and 100 percent.")
 
 
 def column_of(percentile: float) -> str:

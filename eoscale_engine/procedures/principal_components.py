@@ -23,6 +23,7 @@ from eoscale_engine.procedures.component_bases import Basis, forward, inverse, t
 from eoscale_engine.profile import Profile
 from eoscale_engine.reductions.covariance import Covariance, Covariances
 from eoscale_engine.styles import Composite, Ramp, Style
+from eoscale_engine.words import counted
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ class PrincipalComponents(Procedure):
         bands = inputs["INPUT"][0].count
         if self.components is not None and self.components > bands:
             raise InputError(
-                f"{self.label}: {self.components} components are asked for, but the image has "
-                f"{bands} band(s). Ask for at most {bands}."
+                f"{self.label}: 'Components' is {self.components}, but the image has "
+                f"{counted(bands, 'band')}. Ask for at most {bands}."
             )
 
     def styles(self) -> Sequence[Optional[Style]]:
@@ -126,8 +127,8 @@ class PrincipalComponents(Procedure):
     def _basis(self, found: Covariances, profile: Profile) -> Basis:
         if found.pixels < 2:
             raise InputError(
-                f"{self.label}: {found.pixels} pixel(s) are valid in all bands; it needs two. "
-                "Check the nodata values, or leave out the band without pixels."
+                f"{self.label}: it found {counted(found.pixels, 'pixel')} valid in all bands and "
+                "needs two. Check the nodata values, or leave out the band without valid pixels."
             )
         if not np.isfinite(found.matrix).all():
             raise InputError(

@@ -149,30 +149,32 @@ class ScatterPlot(Procedure):
             for bound in (lower, upper):
                 if bound is not None and not math.isfinite(bound):
                     raise InputError(
-                        f"{self.label}: a bound{which} cannot be {bound}. Leave it empty."
+                        f"{self.label}: a bound{which} cannot be {bound}. Give a finite number, or "
+                        "leave it empty."
                     )
             if lower is None or upper is None:
                 continue
             if not (lower < upper and math.isfinite(upper - lower)):
                 raise InputError(
-                    f"{self.label}: the lower bound{which}, {lower:g}, must be less than the upper "
-                    f"bound, {upper:g}, by a finite number."
+                    f"{self.label}: the lower bound{which}, {lower:.12g}, must be less than the "
+                    f"upper bound, {upper:.12g}, by a finite number. Change one, or leave it empty."
                 )
 
     def check(self, inputs: Mapping[str, Sequence[Profile]]) -> None:
         """Refuse a second band that is not there."""
         super().check(inputs)
         profile = (inputs.get("SECOND") or inputs["INPUT"])[0]
-        which = "second image" if inputs.get("SECOND") else "image"
+        which = self.label_of("SECOND" if inputs.get("SECOND") else "INPUT")
         if self.second_band is None and not inputs.get("SECOND") and profile.count == 1:
             raise InputError(
-                f"{self.label}: the image has one band only. Give a second image, or another band."
+                f"{self.label}: '{which}' has one band only. Give a second image, or an image of "
+                "more bands."
             )
         number = self._second_band(profile, alone=not inputs.get("SECOND"))
         if number > profile.count:
             raise InputError(
-                f"{self.label}: the second band is band {number}, but the {which} has "
-                f"{profile.count} band(s)."
+                f"{self.label}: the second band is band {number}, but '{which}' has {profile.count}"
+                ". Choose another 'Second band'."
             )
 
     def _second_band(self, profile: Profile, *, alone: bool) -> int:
@@ -237,8 +239,8 @@ class ScatterPlot(Procedure):
         upper = found[1] if given[1] is None else given[1]
         if lower > upper or not math.isfinite(upper - lower):
             raise InputError(
-                f"{self.label}: no bins can be made from {lower:g} to {upper:g}; the values go "
-                f"from {found[0]:g} to {found[1]:g}. Change the bounds."
+                f"{self.label}: no bins can be made from {lower:.12g} to {upper:.12g}; the values "
+                f"go from {found[0]:.7g} to {found[1]:.7g}. Change the bounds."
             )
         if integers and given == (None, None) and max(-lower, upper) <= LARGEST_INTEGER:
             each = math.ceil((upper - lower + 1) / self.bins)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from eoscale_engine.declaration import Engine, Roles, Within, image, polygons
+from eoscale_engine.polygons import Polygons
 
 MASK = image(
     "MASK",
@@ -61,12 +62,14 @@ def selection_notes(within: Optional[Within]) -> list[str]:
         return notes
     touched = "polygons touch" if found.all_touched else "lie inside polygons by their centres"
     notes.append(f"Only pixels that {touched} count.")
-    outside = found.outside
-    if outside:
-        notes.append(f"{outside} of {len(found)} polygons lie outside the image or are empty.")
-    if found.repaired:
-        notes.append(
-            f"{found.repaired} of {len(found)} polygons were invalid, such as by crossing "
-            "themselves, and were repaired."
-        )
-    return notes
+    if found.outside:
+        notes.append(f"Polygons outside the image, or empty: {found.outside} of {len(found)}.")
+    return notes + repair_notes(found)
+
+
+def repair_notes(found: Polygons) -> list[str]:
+    """A sentence on polygons that were repaired, if there are any."""
+    if not found.repaired:
+        return []
+    what = "Polygons that were invalid, such as by crossing themselves, and were repaired"
+    return [f"{what}: {found.repaired} of {len(found)}."]

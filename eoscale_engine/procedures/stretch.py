@@ -138,19 +138,25 @@ class Stretch(Procedure):
 
     def validate(self) -> None:
         """Refuse bounds in the wrong order."""
-        pairs: list[tuple[str, Any, Any]] = [("result", self.lowest, self.highest)]
+        pairs: list[tuple[str, str, Any, Any]] = [
+            ("Lowest result", "Highest result", self.lowest, self.highest)
+        ]
         if self.method == "percentiles":
-            pairs.append(("percentile", self.lower_percentile, self.upper_percentile))
+            percentiles = self.lower_percentile, self.upper_percentile
+            pairs.append(("Lower percentile", "Upper percentile", *percentiles))
         if self.method == "values":
             if self.lower is None or self.upper is None:
-                raise InputError(f"{self.label}: by values it needs a lower and an upper bound.")
+                raise InputError(
+                    f"{self.label}: bounds by values need both 'Lower bound' and 'Upper bound'."
+                )
             if not math.isfinite(self.lower) or not math.isfinite(self.upper):
                 raise InputError(f"{self.label}: both bounds must be finite numbers.")
-            pairs.append(("value", self.lower, self.upper))
-        for what, low, high in pairs:
+            pairs.append(("Lower bound", "Upper bound", self.lower, self.upper))
+        for one, two, low, high in pairs:
             if low >= high:
                 raise InputError(
-                    f"{self.label}: the low {what} {low:g} must be less than the high one {high:g}."
+                    f"{self.label}: '{one}' is {low:.12g} and '{two}' {high:.12g}. Make the first "
+                    "less than the second."
                 )
 
     def styles(self) -> Sequence[Optional[Style]]:

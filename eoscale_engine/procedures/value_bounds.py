@@ -17,10 +17,13 @@ def check_bounds(label: str, lower: Optional[float], upper: Optional[float]) -> 
     """Refuse, with an InputError, bounds that enclose nothing."""
     for bound in (lower, upper):
         if bound is not None and not math.isfinite(bound):
-            raise InputError(f"{label}: a bound cannot be {bound}. Leave it empty.")
+            raise InputError(
+                f"{label}: a bound cannot be {bound}. Give a finite number, or leave it empty."
+            )
     if lower is not None and upper is not None and lower >= upper:
         raise InputError(
-            f"{label}: the lower bound {lower:g} must be less than the upper bound {upper:g}."
+            f"{label}: the lower bound {lower:.12g} must be less than the upper bound "
+            f"{upper:.12g}. Change one, or leave it empty."
         )
 
 
@@ -62,11 +65,11 @@ def _of_band(
     if limits and low > high:
         raise InputError(
             f"{label}: no value of band {number} lies within the bounds; it has values from "
-            f"{smallest:g} to {largest:g}. Change the bounds, or leave them empty."
+            f"{smallest:.7g} to {largest:.7g}. Change the bounds, or leave them empty."
         )
     if not math.isfinite(high - low):
         raise InputError(
-            f"{label}: band {number} has values from {smallest:g} to {largest:g}, too far apart to "
-            "be cut into levels. Give a lower and an upper bound."
+            f"{label}: {low:.7g} and {high:.7g} are too far apart to be cut into levels (band "
+            f"{number}). Give a lower and an upper bound that are closer."
         )
     return low, max(low, high)

@@ -12,6 +12,7 @@ import numpy as np
 from eoscale_engine.declaration import Chart, Summary, Table
 from eoscale_engine.procedures.chart_labels import band_titles, value_label
 from eoscale_engine.procedures.percentiles import column_of
+from eoscale_engine.procedures.selection import repair_notes
 from eoscale_engine.profile import Band, Profile
 from eoscale_engine.reductions.areas import UNITS, area_note
 from eoscale_engine.reductions.statistics import scale_notes
@@ -91,18 +92,18 @@ def _notes(asked: Any, profile: Profile, zones: Zones, found: ZoneColumns, empty
     if not len(zones):
         notes.append("There is no zone: all pixels of the zone image are nodata.")
     if empty:
-        notes.append(f"{empty} of {len(zones)} zones have no valid pixel: no values.")
+        notes.append(f"Zones without a valid pixel have no values: {empty} of {len(zones)}.")
     if zones.polygons is not None:
         small = int((found.pixels == 0).sum()) - zones.polygons.outside
         if small:
             notes.append(
-                f"{small} polygons lie on the image, but hold no centre of a pixel: weight by "
-                "covered area, or count all touched pixels."
+                f"Polygons on the image that hold no centre of a pixel: {small}. Weight by covered "
+                "area, or count all touched pixels."
             )
     if asked.weighted:
         notes.append("Pixels count by covered area; there are no percentiles.")
-    if zones.polygons is not None and zones.polygons.repaired:
-        notes.append(f"{zones.polygons.repaired} polygon(s) were invalid and have been repaired.")
+    if zones.polygons is not None:
+        notes += repair_notes(zones.polygons)
     if any(band.moments.infinite.any() for band in found.bands):
         notes.append(
             "Infinite pixels count as valid and show in minimum, maximum, range and percentiles, "

@@ -119,7 +119,8 @@ class HistogramCounts(Reduction[Counted, Counted]):
         """Refuse bounds that enclose no finite range."""
         if not (self.lower < self.upper and math.isfinite(self.upper - self.lower)):
             raise InputError(
-                f"Histogram: the bounds {self.lower:g} and {self.upper:g} enclose no finite range."
+                f"Histogram: the bounds {self.lower:.12g} and {self.upper:.12g} enclose no finite "
+                "range."
             )
 
     @property

@@ -139,7 +139,7 @@ class EngineClient:
             for path in (raw, vrt):
                 path.unlink(missing_ok=True)
             raise MemoryBudgetError(
-                f"An image cannot be copied to {folder}: {error.strerror}."
+                f"An image cannot be copied to '{folder}': {error.strerror}. Free some space there."
             ) from None
         self._count(copy, _NoOwner(), str(raw), str(vrt))
         return copy, str(vrt)
@@ -206,7 +206,7 @@ class EngineClient:
         """The running engine, started if need be; None where work runs inline."""
         with self._lock:
             if self._closed:
-                raise ServiceError("The engine was closed.")
+                raise ServiceError("The engine was closed. Run again with a new one.")
             if self._engine is not None and self._engine.alive():
                 return self._engine
             if self.inline:

@@ -34,6 +34,8 @@ END_SECONDS = 8.0
 LINE_BYTES = 8192
 """Longer lines of the log are cut, whatever a user's function prints."""
 
+_REMEDY = "If it happens again, set the Python interpreter in the EOScale options."
+
 Log = Callable[[str], None]
 
 
@@ -60,7 +62,10 @@ class EngineProcess:
                 start_new_session=sys.platform != "win32",
             )
         except OSError as error:
-            raise ServiceError(f"The engine does not start: {error}.") from None
+            raise ServiceError(
+                f"The engine does not start: {error.strerror or error} "
+                f"('{error.filename or interpreter.path}'). {_REMEDY}"
+            ) from None
         self._sender = Sender(_pipe(self._process.stdin))
         self._readers = [
             (threading.Thread(target=target, args=(pipe,), daemon=True), pipe)
@@ -85,11 +90,14 @@ class EngineProcess:
                 message = {}
             if "ready" in message:
                 return
-            reason = message.get("failed") or self._why()
+            reason = message.get("failed") or f"{self._why()} {_REMEDY}"
             self.close()
             raise ServiceError(f"The engine does not start: {reason}")
         self.close()
-        raise ServiceError(f"The engine did not answer within {START_SECONDS:g} seconds.")
+        raise ServiceError(
+            f"The engine did not answer within {START_SECONDS:g} seconds. Run again when the "
+            f"machine is less busy. {_REMEDY}"
+        )
 
     @property
     def pid(self) -> int:
@@ -226,8 +234,8 @@ class EngineProcess:
         self._readers[1][0].join(0.5)
         names = {-item.value: f"killed by {item.name}" for item in signal.Signals}
         how = names.get(code or 0, f"exit status {code}")
-        said = "; ".join(self._last_words)
-        return f"{how}. {said}".strip()
+        said = "; ".join(self._last_words).rstrip(".")
+        return f"{how}. {said}." if said else f"{how}."
 
 
 def _environment(interpreter: Interpreter, temporary: str) -> dict[str, str]:

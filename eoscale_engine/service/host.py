@@ -165,7 +165,7 @@ def serve(incoming: IO[bytes], outgoing: IO[bytes]) -> None:
         for message in lines:
             host.handle(message)
     except (StopIteration, EngineError, ValueError, KeyError, OSError) as error:
-        sender.send({"failed": f"{type(error).__name__}: {error}"})
+        sender.send({"failed": described(error)})
     finally:
         if host is not None:
             host.close()

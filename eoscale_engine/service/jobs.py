@@ -133,7 +133,7 @@ def _check_targets(job: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any
         path = os.path.realpath(output["path"])
         if path in targets:
             raise OutputError(
-                f"Two outputs have the same path {output['path']}. Give {name} another one."
+                f"Two outputs have the same path '{output['path']}'. Give {name} another one."
             )
         targets.add(path)
         if output["keep"] == FILE:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import Any, Callable, Optional
 
-from eoscale_engine.errors import EngineError, InputError, TileError
+from eoscale_engine.errors import EngineError, InputError, TileError, described
 from eoscale_engine.tile_work.jobs import Job
 from eoscale_engine.tiling import Window
 from eoscale_engine.workers import Done
@@ -70,11 +70,14 @@ class ProcessWorkers:
     ) -> None:
         """Run all tasks of a job side by side."""
         if self._process != os.getpid():
-            raise EngineError("The workers are those of the process that this one was forked from.")
+            raise EngineError(
+                "The workers are those of the process that this one was forked from. Make a "
+                "context in this process."
+            )
         entry = RunningJob(job, packed(job), deque(enumerate(tasks)), next(self._numbers))
         with self._lock:
             if self._closing:
-                raise EngineError("The workers were closed.")
+                raise EngineError("The workers were closed. Make a new context.")
             self._jobs.append(entry)
         self._wake()
         try:
@@ -119,7 +122,7 @@ class ProcessWorkers:
                 self._hand_out()
                 self._wait()
             except Exception as error:  # noqa: BLE001 - whatever it is, no job may wait for ever
-                self._stop(f"The workers failed: {type(error).__name__}: {error}")
+                self._stop(f"The workers failed: {described(error).rstrip('.')}. Run again.")
         self._stop("The workers were closed.")
         self._wake_read.close()
         self._wake_write.close()

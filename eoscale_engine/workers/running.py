@@ -110,6 +110,7 @@ def death(work: Job, window: Window, code: Optional[int]) -> str:
         name = known.get(-code, f"signal {-code}")
         cause = f"killed by {name}" + _LIKELY.get(name, "")
     return (
-        f"{work.label} ended its process on {tile_text(window)}, twice ({cause}). "
-        "The function, or a library that it calls, crashed there."
+        f"{work.label} ended its process on {tile_text(window)}, twice ({cause}). The function, or "
+        "a library that it calls, crashed there: choose an extent without that place, or other "
+        "parameters."
     )

@@ -104,7 +104,9 @@ def check_roles(recipe: Recipe, layers: Layers, polygons: Sequence[PolygonSource
 def check_extent(extent: QgsRectangle, first: QgsRasterLayer) -> None:
     """Refuse an extent, in the CRS of the first layer, without a pixel of that layer."""
     whole = first.extent()
-    if extent.isEmpty() or not (whole.isEmpty() or extent.intersects(whole)):
+    if extent.isEmpty():
+        raise InputError(f"The extent {extent.toString(3)} is empty. Choose one with an area.")
+    if not (whole.isEmpty() or extent.intersects(whole)):
         raise InputError(
             f"The extent {extent.toString(3)} and the layer '{name_of(first)}' "
             f"({whole.toString(3)}) do not meet. Choose an extent on the layer."

@@ -78,7 +78,11 @@ def _write_sink(
     count = 0
     for feature in rows.features:
         if not sink.addFeature(feature, QgsFeatureSink.Flag.FastInsert):
-            raise OutputError(f"The table could not be written: {sink.lastError()}")
+            why = sink.lastError().rstrip(".") or "no reason given"
+            raise OutputError(
+                f"The table ({name}) could not be written: {why}. Make room on the disk, or choose "
+                "another format, such as .gpkg."
+            )
         count += 1
     sink.flushBuffer()
     del sink  # which closes the file

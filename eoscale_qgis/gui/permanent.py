@@ -164,7 +164,8 @@ class MakePermanent:
         bar, layer = self._iface.messageBar(), QgsProject.instance().mapLayer(layer_id)
         if not successful:
             if not feedback.isCanceled():
-                bar.pushCritical("EOScale", feedback.error or f"'{path}' was not written.")
+                unknown = f"'{path}' was not written. Look at QGIS's log messages."
+                bar.pushCritical("EOScale", feedback.error or unknown)
             return
         if layer is not None:
             layer.setDataSource(path, layer.name(), "gdal")

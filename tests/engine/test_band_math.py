@@ -346,7 +346,7 @@ ERRORS = [
     ("IM1B1", "Did you mean 'im1b1'?"),
     ("r = im0b1", "at character 5: 'im0b1': images and bands are counted from 1"),
     ("sqr(im1b1)", "no function 'sqr'. Did you mean 'sqrt'? The functions are abs, sqrt"),
-    ("sin(im1b1, 2)", "it has 2 argument(s); write sin(a)"),
+    ("sin(im1b1, 2)", "it has 2 arguments; write sin(a)"),
     ("coalesce(im1b1)", "write coalesce(a, b, ...)"),
     ("clip(im1b1, high=2, low=1)", "by place"),
     ("max(*im1b1)", "by place"),
@@ -395,7 +395,7 @@ def test_errors_before_any_image_is_known(expression: str, message: str) -> None
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("im1b1 + im3b1", "at character 9: there is no image 3 for 'im3b1', only 2 given."),
+        ("im1b1 + im3b1", "at character 9: there is no image 3 for 'im3b1', only 2 images."),
         ("im1b4", "there is no band 'im1b4'. Did you mean 'im1b3'? Image 1 has im1b1 to im1b3."),
         ("im2b2", "Image 2 has only im2b1."),
         ("im1 * 2", "image 1 has 3 bands. Say im1b1 to im1b3."),

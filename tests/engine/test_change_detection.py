@@ -195,12 +195,12 @@ def refused(match: str, before: Image, after: Image, **how: Any) -> None:
 def test_what_is_refused() -> None:
     before, after = scenes()
     fewer = image(after.pixels[:2])
-    refused("3 band.* and the one after 2", before, fewer)
+    refused("3 band.* and .Image after. 2", before, fewer)
     flat = image(np.where(np.arange(3)[:, None, None] == 1, 5, after.pixels).astype("float32"))
-    refused("band 2 of the image after has the same value", before, flat)
+    refused("band 2 of .Image after. has the same value", before, flat)
     sums = after.pixels.astype("float64")
     sums[2] = sums[0] + 2 * sums[1]
-    refused("the image after depend on each other", before, image(sums))
+    refused("of .Image after. depend on each other", before, image(sums))
     run(ChangeDetection(penalty=0.001), before, image(sums))
     valid: Optional[np.ndarray] = np.zeros(before.pixels.shape, bool)
     refused("0 pixel", image(before.pixels, valid), after)

@@ -79,7 +79,7 @@ def test_progress_log_and_result(client: EngineClient, image: str, tmp_path: Pat
     )  # fmt: skip
     assert percents == sorted(percents) and percents[-1] > 50
     assert log[0].startswith("Focal statistics: ")
-    assert "0.4 MB" in log[0] and "2 worker(s) x " in log[0]
+    assert "0.4 MB" in log[0] and "2 workers x " in log[0]
     assert "input loaded: " in log[0] and "results in memory: 0.4 MB" in log[0]
     assert set(made["timings"]) >= {"Focal statistics"}
     client.release([made["images"]["OUTPUT"]["name"]])

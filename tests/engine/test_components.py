@@ -347,12 +347,12 @@ def test_sizes_at_the_bounds_stay() -> None:
 
 
 def test_refused_sizes_and_values() -> None:
-    with pytest.raises(InputError, match="least or a largest size"):
+    with pytest.raises(InputError, match="give .Least size., .Largest size. or both"):
         ObjectSize(None)
-    with pytest.raises(InputError, match="must not be greater"):
+    with pytest.raises(InputError, match="greater than .Largest size"):
         ObjectSize(5, 3)
     for kind in (ObjectSize, ConnectedComponents):
-        with pytest.raises(InputError, match="name the given values"):
+        with pytest.raises(InputError, match="none is given. Write some"):
             kind(selection="given values")
     pixels = np.zeros((3, 4), np.uint8)
     with pytest.raises(InputError, match="cannot hold the value -1"):
@@ -361,9 +361,9 @@ def test_refused_sizes_and_values() -> None:
         run(FillHoles(background=0.5), pixels)
     with pytest.raises(InputError, match="cannot hold the value 256"):
         run(FillHoles(filling="given value", value=256), pixels)
-    with pytest.raises(InputError, match="is the image's nodata"):
+    with pytest.raises(InputError, match=", the image's nodata"):
         run(FillHoles(filling="given value", value=7, background=3), pixels, (7,))
-    with pytest.raises(InputError, match="holes are invalid pixels"):
+    with pytest.raises(InputError, match="to invalid pixels"):
         run(FillHoles(background=7), pixels, (7,))
     for crs, transform, why in ((DEGREES, Affine(), "in degrees"), (None, None, "no geotransform")):
         profile = Profile(4, 3, "uint8", crs=crs, transform=transform)

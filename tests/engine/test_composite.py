@@ -470,7 +470,7 @@ def test_images_that_do_not_go_together() -> None:
     one, two = Profile(4, 3, "uint8"), Profile(4, 3, "uint8", (Band(), Band()))
     with pytest.raises(InputError, match="image 2 has 2 band"):
         TemporalComposite().check({"INPUTS": [one, two]})
-    with pytest.raises(InputError, match="3 valid dates are needed, but there are 2"):
+    with pytest.raises(InputError, match="valid dates. is 3, of 2 images"):
         TemporalComposite(minimum_count=3).check({"INPUTS": [two, two]})
     for bands in ({"quality_band": 3}, {"second_quality_band": 3}):
         with pytest.raises(InputError, match="no quality band 3"):

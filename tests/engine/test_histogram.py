@@ -232,8 +232,8 @@ def test_charts() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"binning": "width"}, "width greater than 0"),
-        ({"binning": "width", "width": 0}, "width greater than 0"),
+        ({"binning": "width"}, "greater than 0"),
+        ({"binning": "width", "width": 0}, "greater than 0"),
         ({"binning": "width", "width": math.nan}, "Width"),
         ({"binning": "width", "width": 1e-9}, "the most is 65536"),
         ({"binning": "width", "width": 5e-324}, "the most is 65536"),

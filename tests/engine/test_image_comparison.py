@@ -377,5 +377,5 @@ def test_bad_parameters() -> None:
             ImageComparison(peak=peak)
     with pytest.raises(InputError, match="must be at least 0"):
         ImageComparison(peak=-1)
-    with pytest.raises(InputError, match=r"1 band.*reference 2"):
+    with pytest.raises(InputError, match=r"1 band.*Reference image. 2"):
         compare(np.zeros((1, 3, 3)), np.zeros((2, 3, 3)))

@@ -189,7 +189,7 @@ def test_the_limit_counts_what_is_kept_for_later(folders: tuple[ImageFolder, Ima
     assert memory.available() == 20_000
     memory.release(first, recycle=True)
     assert (memory.used(), memory.available()) == (80_000, 60_000)
-    with pytest.raises(MemoryBudgetError, match="raise the memory budget"):
+    with pytest.raises(MemoryBudgetError, match="allow images more memory"):
         memory.allocate(square(300))
     assert memory.allocate(square(200)).raw == first.raw
     assert memory.available() == 20_000

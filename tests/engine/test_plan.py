@@ -176,10 +176,10 @@ def test_the_plan_in_words() -> None:
         Budget(10**9, 2 * 10**9, 10**12), workers=4,
     )  # fmt: skip
     assert str(plan).splitlines() == [
-        "Focal statistics: 2000 x 1500 pixels in 4 tile(s) of up to 1024 x 1024, margin 2",
+        "Focal statistics: 2000 x 1500 pixels in 4 tiles of up to 1024 x 1024, margin 2",
         "  input read in place: 'dsm.tif' 12.0 MB",
         "  results in memory: 12.0 MB",
-        "  memory: 12.0 MB, and 4 worker(s) x 80.2 MB; 1000 MB are free",
+        "  memory: 12.0 MB, and 4 workers x 80.2 MB; 1000 MB are free",
     ]
     assert plan.run_bytes == 12_000_000 + 4 * (WORKER_BYTES + plan.task_bytes)
 
@@ -195,7 +195,7 @@ def test_what_cannot_be_is_refused_before_it_starts() -> None:
     plan = plan_of(FocalStatistics(), inputs, ["a"], Budget(10**8, 10**9, 10**10), workers=4)
     assert not plan.refusal and "would fit" not in str(plan)
     plan = plan_of(FocalStatistics(), inputs, ["a"], Budget(10**8, 10**9, 10**10), workers=40)
-    assert not plan.refusal and "memory may run out: 12 worker(s) would fit" in str(plan)
+    assert not plan.refusal and "memory may run out: 12 workers would fit" in str(plan)
     # what is at work comes first, then the results
     ways = [
         plan_of(

@@ -185,9 +185,9 @@ def test_what_the_inverse_refuses(tmp_path: Path) -> None:
     components = run(PrincipalComponents(), scene()).image()
     with pytest.raises(InputError, match="eigenvectors"):
         InversePrincipalComponents()
-    with pytest.raises(InputError, match="1 means for the 2"):
+    with pytest.raises(InputError, match="1 number for the 2"):
         InversePrincipalComponents(eigenvectors="1 0; 0 1", means="3")
-    with pytest.raises(InputError, match=r"has 4 band\(s\), but there are 2"):
+    with pytest.raises(InputError, match=r"has 4 bands, but there are 2"):
         run(InversePrincipalComponents(eigenvectors="1 0; 0 1"), components)
     made = jsonable(run(PrincipalComponents(), scene()).summary)
     holed = json.loads(json.dumps(made))

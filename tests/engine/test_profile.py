@@ -74,7 +74,7 @@ def test_the_geotransform_reads_like_rasterios() -> None:
     assert Profile(2, 2, "uint8")["transform"] == Affine()
     turned = Affine(3, 4, 100, 4, -3, 200)
     assert ~turned * (turned * (7, 11)) == pytest.approx((7, 11))
-    with pytest.raises(InputError, match="no area"):
+    with pytest.raises(InputError, match="without an area"):
         _ = ~Affine(1, 1, 0, 1, 1, 0)
 
 

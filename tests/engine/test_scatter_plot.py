@@ -206,9 +206,9 @@ def test_wrong_bounds_and_bands() -> None:
     one = image(np.arange(8.0).reshape(2, 2, 2))
     with pytest.raises(InputError, match="go from 0 to 3"):
         plot(one, lower=5)
-    with pytest.raises(InputError, match="band 3, but the image has 2"):
+    with pytest.raises(InputError, match="band 3, but 'Input image' has 2"):
         plot(one, second_band=3)
-    with pytest.raises(InputError, match="second band is band 2, but the second image has 1"):
+    with pytest.raises(InputError, match="second band is band 2, but 'Second image' has 1"):
         plot(one, image(one.pixels[:1]), band=2)
     with pytest.raises(InputError, match="one band only"):
         plot(image(one.pixels[:1]))

@@ -498,7 +498,7 @@ def test_polygons_count_inside_once_and_with_a_mask(tmp_path: Path) -> None:
     asked = RasterStatistics(distinct=True)
     pixels, summary = in_context(asked, tmp_path, polygons=layer)
     agrees(summary, pixels, inside)
-    assert any("1 of 3 polygons lie outside" in note for note in summary.notes)
+    assert any("or empty: 1 of 3." in note for note in summary.notes)
     mask = np.zeros((ROWS, COLS), "uint8")
     mask[:, ::2] = 1
     pixels, summary = in_context(asked, tmp_path, polygons=layer, mask=mask)
@@ -521,7 +521,7 @@ def test_polygons_that_cross_themselves_are_repaired_and_said(tmp_path: Path) ->
     bow["features"][0]["geometry"]["coordinates"] = [ring]
     _, summary = in_context(RasterStatistics(), tmp_path, polygons=json.dumps(bow))
     assert 700 < summary.numbers["VALID"] + summary.numbers["INVALID"] < 900
-    assert any("1 of 1 polygons were invalid" in note for note in summary.notes)
+    assert any("were repaired: 1 of 1." in note for note in summary.notes)
 
 
 def test_nothing_inside(tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ def test_a_temporary_result_says_that_it_goes(qgis_process, image):
         ("gaussian", {"INPUT": "nowhere.tif", "OUTPUT": "out.tif"}, "nowhere.tif"),
         ("gaussian", {"INPUT": "IMAGE", "OUTPUT": "IMAGE"}, "one of the inputs"),
         ("gaussian", {"INPUT": "IMAGE", "OUTPUT": "/no/such/folder/out.tif"}, "is not there"),
-        ("gaussian", {"INPUT": "IMAGE", "BANDS": 7, "OUTPUT": "out.tif"}, "2 band(s)"),
+        ("gaussian", {"INPUT": "IMAGE", "BANDS": 7, "OUTPUT": "out.tif"}, "2 bands"),
         ("bandmath", {"INPUTS": "IMAGE", "EXPRESSIONS": "im1b1 + no", "OUTPUT": "out.tif"}, "no"),
         ("bandmath", {"INPUTS": "IMAGE", "EXPRESSIONS": "open(1)", "OUTPUT": "out.tif"}, "open"),
     ],

@@ -104,7 +104,9 @@ def test_classes_go_through_toolbox_and_files(real, tmp_path, feedback):
             assert ITEMS[name](made, 1) == ITEMS[name](source, 1), name
     assert QgsRasterLayer(target).renderer().type() == "paletted"
     run("gaussian", feedback, INPUT=sieved, OUTPUT=TEMPORARY)
-    assert "colour table, class names, attribute table left out" in " ".join(feedback.warnings)
+    assert "no colour table, class names or attribute table, as the input has" in " ".join(
+        feedback.warnings
+    )
 
 
 def test_a_crs_that_the_user_set_goes_along(real, image):

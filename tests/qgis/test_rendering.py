@@ -155,7 +155,7 @@ def test_a_slip_in_the_cell_size(provider, tiles):
 
 
 def test_a_band_that_a_picture_does_not_have(provider, tiles):
-    with pytest.raises(QgsProcessingException, match=r"Band 5.*4 band\(s\)"):
+    with pytest.raises(QgsProcessingException, match=r"Band 5.*4 bands"):
         run(
             "gaussian", INPUT=tiles, BANDS=[5], EXTENT=extent(9, 9), CELL_SIZE=CELL,
             OUTPUT=TEMPORARY,
@@ -259,7 +259,7 @@ def test_a_tile_that_fails(real, server, tiles, feedback):
         "rasterstatistics", feedback, INPUT=tiles, EXTENT=extent(300, 100), CELL_SIZE=CELL
     )  # fmt: skip
     assert found["VALID"] in (156 * 100, 157 * 100)
-    assert "1 request(s) of layer 'tiles' failed" in feedback.warnings[0]
+    assert "1 request of layer 'tiles' failed" in feedback.warnings[0]
 
 
 def test_a_first_image_without_a_crs(provider, tiles, image):

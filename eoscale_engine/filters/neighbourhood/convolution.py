@@ -164,22 +164,24 @@ class Convolution(ImageFilter):
         rows = PRESETS.get(self.kernel, self.weights)
         sides = len(rows), len(rows[0]) if rows else 0
         if not all(side % 2 and side <= MOST_ROWS for side in sides):
+            large = max(sides) > MOST_ROWS
             raise InputError(
                 f"Convolution: the kernel has {sides[0]} rows and {sides[1]} columns; both must be "
-                f"odd numbers, at most {MOST_ROWS}. Add rows or columns of zeros."
+                f"odd numbers, at most {MOST_ROWS}. "
+                + ("Use a smaller kernel." if large else "Add rows or columns of zeros.")
             )
         sizes = [abs(weight) for row in rows for weight in row if weight]
         if not sizes:
-            raise InputError("Convolution: all weights are zero. Give one that is not.")
+            raise InputError("Convolution: all 'Weights' are 0. Give one that is not.")
         if not 1e-12 <= min(sizes) <= max(sizes) <= 1e12:
             raise InputError(
-                "Convolution: weights other than zero must lie between 1e-12 and 1e12 in size. "
+                "Convolution: weights other than 0 must lie between 1e-12 and 1e12 in size. "
                 "Multiply all of them by the same number."
             )
         if self.fill and self.used.has_negative:
             raise InputError(
-                "Convolution: holes cannot be filled with negative weights. Do not fill them, or "
-                "use a kernel of positive weights."
+                "Convolution: 'Fill holes' needs a kernel without negative weights. Do not fill "
+                "them, or use another kernel."
             )
 
     def remarks(self, inputs: Mapping[str, Sequence[Profile]]) -> Sequence[str]:

@@ -75,8 +75,8 @@ class DifferenceOfGaussians(ImageFilter):
         """Refuse sigmas in the wrong order."""
         if self.sigma_1 >= self.sigma_2:
             raise InputError(
-                f"Difference of Gaussians: the smaller sigma is {self.sigma_1:g}, the larger one "
-                f"{self.sigma_2:g}. Make the first less than the second."
+                f"Difference of Gaussians: 'Smaller sigma' is {self.sigma_1:.12g} and 'Larger "
+                f"sigma' {self.sigma_2:.12g}. Make the first less than the second."
             )
 
     @property

@@ -189,23 +189,31 @@ class FocalStatistics(ImageFilter):
         """Refuse a ring without pixels, and a window that has no centre or no pixels."""
         if self.shape == "ring" and self.inner_radius > self.radius:
             raise InputError(
-                f"{self.label}: no pixel of a ring is {self.inner_radius:g} to {self.radius} "
-                "pixels away. Choose an inner radius that is at most the radius."
+                f"{self.label}: 'Inner radius' is {self.inner_radius:.12g}, greater than 'Radius', "
+                f"{self.radius}: no pixel is in the ring. Make it smaller."
             )
         if self.shape != "given":
             return
-        rows = self.window or ((),)
+        rows = self.window
+        if not rows:
+            raise InputError(
+                f"{self.label}: the shape 'given' needs a value of 'Given window', such as "
+                "0 1 0; 1 1 1; 0 1 0."
+            )
         if len(rows) % 2 == 0 or len(rows[0]) % 2 == 0:
             raise InputError(
-                f"{self.label}: the shape 'given' needs a window with odd numbers of rows and "
-                f"columns, not {len(self.window or ())} x {len(rows[0])}."
+                f"{self.label}: 'Given window' has {len(rows)} rows and {len(rows[0])} columns; "
+                "both must be odd numbers. Add rows or columns of zeros."
             )
         if len(rows) > 1025 or len(rows[0]) > 1025:
-            raise InputError(f"{self.label}: a given window has at most 1025 x 1025 cells.")
+            raise InputError(
+                f"{self.label}: 'Given window' has {len(rows)} rows and {len(rows[0])} columns; "
+                "1025 are the most of both. Give a smaller one."
+            )
         cells = {cell for row in rows for cell in row}
         if not cells <= {0, 1} or 1 not in cells:
             raise InputError(
-                f"{self.label}: the cells of a given window are 0 and 1, and at least one is 1."
+                f"{self.label}: 'Given window' must have no cells but 0 and 1, and at least one 1."
             )
 
     @property

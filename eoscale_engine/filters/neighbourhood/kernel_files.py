@@ -26,13 +26,18 @@ def kernel_in_file(path: str) -> Rows:
     """
     place = Path(path)
     if not place.is_file():
-        raise InputError(f"Convolution: the kernel's file '{path}' is not there.")
+        raise InputError(
+            f"Convolution: the file of weights '{path}' is not there. Choose another one."
+        )
     try:
         with place.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
         text = content.decode("utf-8-sig")
     except OSError as error:
-        raise InputError(f"'{path}' cannot be read: {error.strerror or error}.") from None
+        raise InputError(
+            f"Convolution: '{path}' cannot be read: {error.strerror or error}. Choose a file that "
+            "you may read."
+        ) from None
     except ValueError:
         raise _unsuitable(path, "it is no text") from None
     if len(content) > _MOST_BYTES:
@@ -58,6 +63,6 @@ def _weight(text: str) -> float:
 
 def _unsuitable(path: str, reason: str) -> InputError:
     return InputError(
-        f"Convolution: '{path}' holds no kernel: {reason}. Write one row a line, the same number "
-        "of numbers with decimal points in each, separated by spaces or commas."
+        f"Convolution: '{path}' holds no kernel: {reason}. Write one row a line, as many numbers "
+        "(0.5, not 0,5) in each, separated by spaces or commas."
     )

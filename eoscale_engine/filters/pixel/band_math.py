@@ -16,6 +16,7 @@ from eoscale_engine.filters.pixel.expression import close_match, compile_express
 from eoscale_engine.filters.pixel.expression_steps import Program, Step, evaluate
 from eoscale_engine.parameters import RAW
 from eoscale_engine.profile import Band, Profile, common_profile
+from eoscale_engine.words import counted
 
 _SINGLE = ("uint8", "int8", "uint16", "int16", "float32")
 """Types whose every value a float32 holds exactly."""
@@ -110,8 +111,8 @@ class BandMath(ImageFilter):
             guess = close_match(name, names)
             if image > len(profiles):
                 raise InputError(
-                    f"{place}: there is no image {image} for '{name}', only {len(profiles)} given."
-                    f"{guess} Add the image, or correct the name."
+                    f"{place}: there is no image {image} for '{name}', only "
+                    f"{counted(len(profiles), 'image')}.{guess} Add the image, or correct the name."
                 )
             count = profiles[image - 1].count
             if band > count:
@@ -146,8 +147,8 @@ class BandMath(ImageFilter):
                 if number == nodata:
                     name = f"im{image}b{band}" if band else f"im{image}"
                     told.append(
-                        f"Band math: no valid pixel of {name} equals {number:g}, its nodata value. "
-                        f"Write valid({name}) to ask where it is not nodata."
+                        f"Band math: no valid pixel of {name} equals {number:.12g}, its nodata "
+                        f"value. Write valid({name}) to ask where it is not nodata."
                     )
         return told
 

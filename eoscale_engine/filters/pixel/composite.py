@@ -16,6 +16,7 @@ from eoscale_engine.filters.physical_values import physical_dtype, physical_valu
 from eoscale_engine.filters.pixel import composite_statistics as over
 from eoscale_engine.profile import Band, Profile, common_profile
 from eoscale_engine.styles import HEAT, Classes, Ramp, Style
+from eoscale_engine.words import counted
 
 CHOOSING = ("minimum", "maximum", "first valid", "last valid", "best pixel")
 """The statistics that take a pixel as it is from one of the dates."""
@@ -149,20 +150,20 @@ class TemporalComposite(ImageFilter):
         for number, profile in enumerate(profiles, 1):
             if profile.count != profiles[0].count:
                 raise InputError(
-                    f"{self.label}: image {number} has {profile.count} band(s), image 1 has "
-                    f"{profiles[0].count}. Choose the same bands of every image."
+                    f"{self.label}: image {number} has {counted(profile.count, 'band')}, image 1 "
+                    f"has {profiles[0].count}. Choose the same bands of every image."
                 )
         if self.minimum_count > len(profiles):
             raise InputError(
-                f"{self.label}: {self.minimum_count} valid dates are needed, but there are "
-                f"{len(profiles)} image(s). Add images, or ask for fewer."
+                f"{self.label}: 'Least number of valid dates' is {self.minimum_count}, of "
+                f"{counted(len(profiles), 'image')}. Add images, or ask for fewer."
             )
         if self.statistic == "best pixel":
             for number in (self.quality_band, self.second_quality_band or 1):
                 if number > profiles[0].count:
                     raise InputError(
-                        f"{self.label}: there is no quality band {number}: {profiles[0].count} "
-                        "band(s) of each image are used."
+                        f"{self.label}: there is no quality band {number}: of each image it gets "
+                        f"{counted(profiles[0].count, 'band')}. Choose one of them."
                     )
 
     @property

@@ -24,6 +24,7 @@ from eoscale_engine.filters.pixel.expression_steps import (
     Undefined,
     Value,
 )
+from eoscale_engine.words import counted
 
 LONGEST = 4000
 """Characters of one expression."""
@@ -72,7 +73,10 @@ def compile_expressions(text: str) -> Program:
     if not parts:
         raise InputError("Band math: there is no expression. Write one a line, such as im1b1 * 2.")
     if len(parts) > MOST:
-        raise InputError(f"Band math: there are {len(parts)} expressions, more than {MOST}.")
+        raise InputError(
+            f"Band math: there are {len(parts)} expressions, more than {MOST}. Split them into "
+            "several runs."
+        )
     parser = _Parser()
     outputs = [parser.parsed(number, part) for number, part in enumerate(parts, 1)]
     names, values = (name for name, _ in outputs), [value for _, value in outputs]
@@ -231,7 +235,8 @@ class _Parser:
             raise self.problem(node, f"write {function.signature}, the arguments by place.")
         if not function.least <= len(node.args) <= function.most:
             raise self.problem(
-                node, f"it has {len(node.args)} argument(s); write {function.signature}."
+                node,
+                f"it has {counted(len(node.args), 'argument')}; write {function.signature}.",
             )
         values = [self.visit(value, depth) for value in node.args]
         if isinstance(function.make, str):

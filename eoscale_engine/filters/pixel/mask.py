@@ -147,7 +147,10 @@ class Mask(ImageFilter):
         if self.rule == "range" and low is None and high is None:
             raise InputError(f"{self.label}: the rule 'range' needs a minimum or a maximum.")
         if self.rule == "range" and low is not None and high is not None and low > high:
-            raise InputError(f"{self.label}: no value is from {low:g} to {high:g}. Swap them.")
+            raise InputError(
+                f"{self.label}: 'Minimum' is {low:.12g}, greater than 'Maximum', {high:.12g}. "
+                "Swap them."
+            )
         if self.rule == "bits" and not self.bits:
             raise InputError(f"{self.label}: the rule 'bits' needs the number of at least one bit.")
         if self.rule == "bits" and any(bit not in range(64) for bit in self.bits):
@@ -165,7 +168,7 @@ class Mask(ImageFilter):
                 raise InputError(
                     f"{self.label}: the mask's {dtype.name} pixels have bits 0 to {has - 1}, but "
                     f"'{self.rule}' reads bit {highest}. Choose the quality band as it was "
-                    "delivered."
+                    "delivered, or another rule."
                 )
 
     @property

@@ -95,7 +95,7 @@ class PythonFilter(ImageFilter):
         if self.output_nodata is not None:
             if not can_hold(profile.dtype, self.output_nodata):
                 raise InputError(
-                    f"{self.label}: {profile.dtype} cannot hold nodata {self.output_nodata:g}. "
+                    f"{self.label}: {profile.dtype} cannot hold nodata {self.output_nodata:.12g}. "
                     "Give another value, or another data type."
                 )
             whole = profile.dtype.startswith(("int", "uint"))

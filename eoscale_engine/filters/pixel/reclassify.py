@@ -129,8 +129,8 @@ class Reclassify(ImageFilter):
                 )
             if end is not None and not (start <= end or is_single((start, end))):
                 raise InputError(
-                    f"{self.label}: row {number} is from {start:g} to {end:g}, which holds nothing."
-                    " Swap them."
+                    f"{self.label}: row {number} is from {start:.12g} to {end:.12g}, which holds "
+                    "nothing. Swap them."
                 )
             if value is not None and math.isnan(value):
                 raise InputError(
@@ -141,8 +141,8 @@ class Reclassify(ImageFilter):
         for value in self._results:
             if not can_hold(self.dtype, value):
                 raise InputError(
-                    f"{self.label}: {self.dtype} pixels cannot hold {value:g}. Choose another data "
-                    "type, or automatic."
+                    f"{self.label}: {self.dtype} pixels cannot hold {value:.12g}. Choose another "
+                    "data type, or automatic."
                 )
 
     @property

@@ -219,7 +219,8 @@ def check_grid(label: str, profile: Profile, pixel_spacing: Optional[float]) -> 
     if turned > 1e-6 * min(abs(transform.a), abs(transform.e)):
         raise InputError(
             f"{label}: the image's rows do not run from west to east (its geotransform is "
-            "rotated). Warp it to a grid with north up first."
+            "rotated). Warp it to a grid with north up first (Raster > Projections > Warp, or "
+            "gdalwarp)."
         )
     ellipsoid = None if profile.crs is None else _units(profile.crs.to_wkt()).ellipsoid
     if ellipsoid and profile.crs:
@@ -227,11 +228,12 @@ def check_grid(label: str, profile: Profile, pixel_spacing: Optional[float]) -> 
         farthest = max(ends, key=abs)
         if abs(farthest) * ellipsoid[2] > pi / 2 + 1e-9:
             raise InputError(
-                f"{label}: the image reaches to latitude {farthest:g}, though the coordinates of "
-                f"its CRS ({profile.crs.name}) are degrees. Assign the CRS that it is in."
+                f"{label}: the coordinates of the image reach to {farthest:.7g}, which is no "
+                f"latitude, but its CRS ({profile.crs.name}) is in degrees. Assign the CRS that "
+                "it is in."
             )
         if pixel_spacing is not None and pixel_spacing * ellipsoid[2] > pi / 18:
             raise InputError(
-                f"{label}: 'Pixel spacing' is {pixel_spacing:g}, though the coordinates of the "
-                f"image's CRS ({profile.crs.name}) are degrees. Give degrees, or leave it empty."
+                f"{label}: 'Pixel spacing' is {pixel_spacing:.7g}, but the image's CRS "
+                f"({profile.crs.name}) is in degrees. Give degrees, or leave it empty."
             )
