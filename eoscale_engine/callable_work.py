@@ -81,15 +81,15 @@ def call_filter(function: Resolvable, blocks: Blocks, params: Mapping[str, Any])
     for result in made if isinstance(made, (list, tuple)) else [made]:
         if not isinstance(result, np.ndarray):
             raise InputError(
-                f"The function returned {type(result).__name__}; it must return a NumPy array, or "
-                "a list of arrays."
+                f"{_returned(function, result)}; it must return a NumPy array, or a list of arrays."
             )
         shape = blocks[0].pixels.shape[1:]
         cube = result[np.newaxis] if result.ndim == 2 else result
         if cube.ndim != 3 or cube.shape[1:] != shape:
             raise InputError(
-                f"The function returned an array of shape {result.shape}; it must be (rows, "
-                f"columns) or (bands, rows, columns) with the {shape} of its input."
+                f"{_returned(function, result)} of shape {result.shape}; it must be (rows, "
+                f"columns) or (bands, rows, columns) with the {shape[0]} rows and {shape[1]} "
+                "columns of its input."
             )
         (top, left, _, _), core = blocks[0].margins, blocks.core
         cube = cube[:, top : top + core.rows, left : left + core.cols]
@@ -120,11 +120,18 @@ def concatenated(function: Callable[..., Any], values: Any, scalars: Any, tile: 
         return list(returned)
     if not isinstance(returned, (list, dict)):
         raise InputError(
-            f"The function '{getattr(function, '__name__', '')}' returned "
-            f"{type(returned).__name__}; it must change its first argument in place and return "
-            "nothing, or return the new list or dictionary."
+            f"{_returned(function, returned)}; it must change its first argument in place and "
+            "return nothing, or return the new list or dictionary."
         )
     return returned
+
+
+def _returned(function: Resolvable, value: Any) -> str:
+    attribute = "name" if isinstance(function, FunctionReference) else "__name__"
+    name = getattr(function, attribute, type(function).__name__)
+    what = "nothing" if value is None else type(value).__name__
+    what = "an array" if isinstance(value, np.ndarray) else what
+    return f"The function '{name}' returned {what}"
 
 
 class CallableFilter(ImageFilter):

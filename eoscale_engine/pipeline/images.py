@@ -17,6 +17,7 @@ from eoscale_engine.images.source import Source
 from eoscale_engine.memory.images import Image
 from eoscale_engine.memory.store import Hold
 from eoscale_engine.pipeline.entries import CREATED, Entries, Entry, made_entry
+from eoscale_engine.pipeline.naming import first_image
 from eoscale_engine.pipeline.planning import area_of
 from eoscale_engine.pipeline.runs import Runs
 from eoscale_engine.pipeline.transfer import Made, copy_image, load_file, statistics_of
@@ -145,7 +146,8 @@ class PipelineImages:
         """Put a described image on the grid of the first, on the fly; returns the key to use."""
         entry, like = self.entries[key], self.profile(first)
         if extent is not None:
-            like = grid_reaching(like, extent)
+            with first_image(self.label(first)).in_errors():
+                like = grid_reaching(like, extent)
         file, own = entry.file, entry.source.profile
         if file is None or not grid_difference(like, own):
             return key

@@ -48,6 +48,11 @@ class Names:
             raise
 
 
+def first_image(name: str) -> Names:
+    """The image whose grid all others must have, in which extents are."""
+    return Names((Named("First image", name, ""),))
+
+
 def _few(names: list[str]) -> str:
     more = [f"{len(names) - MOST} more"] if len(names) > MOST else []
     return listed(names[:MOST] + more)

@@ -13,6 +13,7 @@ from eoscale_engine.declaration import Declaration
 from eoscale_engine.errors import InputError, OutputError
 from eoscale_engine.grids import window_of_extent
 from eoscale_engine.memory.store import Hold
+from eoscale_engine.pipeline.naming import first_image
 from eoscale_engine.profile import CRS, Profile
 from eoscale_engine.raster_files.options import WriteOptions
 from eoscale_engine.raster_files.verification import check_storable
@@ -156,7 +157,8 @@ def _extent(context: EOContextManager, keys: list[str], extent: Any) -> Optional
     profile = context.profile(keys[0])
     if profile.control:
         raise InputError(profile.without_grid(context.label(keys[0])))
-    return Window(*window_of_extent(profile, tuple(extent)))
+    with first_image(context.label(keys[0])).in_errors():
+        return Window(*window_of_extent(profile, tuple(extent)))
 
 
 def _raw_path(output: Mapping[str, Any]) -> str:

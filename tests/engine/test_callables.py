@@ -385,7 +385,7 @@ def returns(buffers: Any, profiles: Any, params: Any) -> Any:
 @pytest.mark.parametrize(
     ("value", "error", "message"),
     [
-        (None, InputError, "returned NoneType; it must return a NumPy array"),
+        (None, InputError, "returned nothing; it must return a NumPy array"),
         ([3], InputError, "returned int"),
         ((2, 2), InputError, r"shape \(2, 2\); it must be"),
         ((5,), InputError, r"shape \(5,\)"),
