@@ -32,7 +32,7 @@ class Kind(ABC):
     """What all kinds share. Their fields are what a declaration may say of the values."""
 
     form: ClassVar[str] = ""
-    """How values are written, as a refusal says it."""
+    """How all values of the kind are written; empty for any way."""
     several_lines: ClassVar[bool] = False
     """Whether a value is typed on several lines."""
 
@@ -43,12 +43,16 @@ class Kind(ABC):
         try:
             typed = self.typed(value)
         except (KeyError, TypeError, ValueError, OverflowError):
-            form = f" Write {self.form}." if self.form else ""
+            form = f" Write {self.written()}." if self.form else ""
             raise InputError(f"{owner}: '{label}' cannot be {value!r}.{form}") from None
         except RecursionError:
             raise InputError(f"{owner}: '{label}' is nested too deeply.") from None
         self.check(typed, owner, label)
         return typed
+
+    def written(self) -> str:
+        """How values are written, in words."""
+        return self.form
 
     @abstractmethod
     def typed(self, value: Any) -> Any:
@@ -262,6 +266,10 @@ class Table(Kind):
 
     columns: tuple[str, ...] = ()
     nan: bool = False
+
+    def written(self) -> str:
+        """With the names of the columns."""
+        return f"{self.form}: {', '.join(self.columns)}"
 
     def typed(self, value: Any) -> tuple[tuple[Optional[float], ...], ...]:
         value = _plain(value)

@@ -329,8 +329,12 @@ class Work(Engine):
         )
 
     def _names(self, declaration: Declaration, images: Keys) -> Names:
-        """What users call the images and layers of a run; its steps tell nothing by themselves."""
-        roles = {} if declaration.stage else keys_by_role(declaration, images)
+        """What users call the images and layers of a run, which may be to blame.
+
+        Not for a step, whose procedure tells it, nor where a user's function mostly is.
+        """
+        aside = declaration.stage or declaration.runs_user_code
+        roles = {} if aside else keys_by_role(declaration, images)
         known = []
         for item in declaration.inputs:
             for key in roles.get(item.role, ()):

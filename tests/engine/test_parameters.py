@@ -10,6 +10,7 @@ import pytest
 
 from eoscale_engine.errors import InputError
 from eoscale_engine.filters.neighbourhood.entropy import EntropyBetween
+from eoscale_engine.parameter_kinds import Integer, Table
 from eoscale_engine.profile import Band, Profile
 from eoscale_engine.service.protocol import Sender, messages
 from tests.engine.every_kind import REFUSED, TAKEN, EveryKind, taken
@@ -32,6 +33,10 @@ def test_what_a_parameter_refuses(name: str, given: Any) -> None:
 def test_a_refusal_says_how_values_are_written() -> None:
     with pytest.raises(InputError, match="'Number' cannot be '0,5'. Write a number with a decimal"):
         EveryKind(number="0,5")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"cells separated by .*: from, to\.$"):
+        Table(("from", "to")).checked("1", "Filter", "Classes")
+    with pytest.raises(InputError, match="is 1000001; it must be at most 1000000"):
+        Integer(maximum=1_000_000).checked(1_000_001, "Filter", "Count")
 
 
 @pytest.mark.parametrize(("name", "given", "expected"), TAKEN)
