@@ -165,6 +165,10 @@ class Engine(ABC):
     def filter(self, declaration: ImageFilter, images: Roles) -> list[str]:
         """Run a filter; returns its output images."""
 
+    def filtered(self, declaration: ImageFilter, images: Roles) -> list[str]:
+        """The same images, computed when they are read where the engine can do that."""
+        return self.filter(declaration, images)
+
     @abstractmethod
     def reduce(
         self,
@@ -185,9 +189,20 @@ class Engine(ABC):
             merged in the order of their upper left corners by cells. None of them empty.
         """
 
+    @abstractmethod
+    def run(self, declaration: Declaration, images: Roles) -> Result:
+        """Run a declaration of any kind, another procedure too, as a run of its own."""
+
     def part(self, key: Any) -> Any:
         """The part of an image in the extent; without one the image itself."""
         return key
+
+    def around(self, pixels: int) -> Engine:
+        """An engine whose extent reaches farther; without an extent itself.
+
+        Each of both takes what the other made: this one its part in the smaller extent.
+        """
+        return self
 
     @abstractmethod
     def profile(self, key: str) -> Profile:
@@ -215,6 +230,10 @@ class Procedure(Declaration):
         By it the memory of a run is reckoned before it starts.
         """
         return list(inputs[:1]) * len(self.outputs)
+
+    def passes(self, inputs: Sequence[Profile]) -> Sequence[str]:
+        """What is done in each pass, for the plan; nothing where there is nothing to tell."""
+        return ()
 
     @abstractmethod
     def run(self, images: Roles, engine: Engine) -> Result:

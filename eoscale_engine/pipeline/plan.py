@@ -85,6 +85,8 @@ class Plan:
     task_bytes : int
         Of a worker's memory that a task takes, at most.
     budget : Budget
+    passes : tuple of str
+        Of a procedure that tells them.
     """
 
     what: str
@@ -96,6 +98,7 @@ class Plan:
     outputs: tuple[PlannedOutput, ...]
     task_bytes: int
     budget: Budget
+    passes: tuple[str, ...] = ()
 
     @property
     def image_bytes(self) -> int:
@@ -138,6 +141,7 @@ class Plan:
         cut = f" in {tiles} of up to {_size(largest)}" if self.tiles else ""
         worker = _mb(WORKER_BYTES + self.task_bytes)
         lines = [f"{self.what}: {_size(self.area)} pixels{cut}, margin {self.margin}"]
+        lines += [f"pass {number}: {steps}" for number, steps in enumerate(self.passes, 1)]
         lines += _by_way("input", [(i.comes, i.nbytes, f" '{i.label}'") for i in self.inputs])
         lines += _by_way("results", [(o.goes, o.nbytes, "") for o in self.outputs])
         images, free = _mb(self.image_bytes), _mb(self.budget.images)
@@ -200,9 +204,10 @@ def plan_of(
         PlannedInput(label, (source.cropped(area) if way == COPIED else source).nbytes, way)
         for label, source, way in zip(labels, sources, comes)
     ]
+    told = declaration.passes if isinstance(declaration, Procedure) else lambda _: ()
     return Plan(
         declaration.called, area, tuple(tiles), declaration.margin, workers, tuple(planned),
-        tuple(outputs), task, budget,
+        tuple(outputs), task, budget, tuple(told([source.profile for source in sources])),
     )  # fmt: skip
 
 

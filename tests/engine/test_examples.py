@@ -17,7 +17,11 @@ from scipy import ndimage
 
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.executors import n_images_to_m_images_filter
+from eoscale_engine.filters.neighbourhood.fill_nodata import FillNodata
+from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
 from eoscale_engine.filters.sample.sample_scene import SampleElevation
+from eoscale_engine.filters.terrain.slope import Slope
+from eoscale_engine.pipelines import read_pipeline
 
 ROOT = Path(__file__).parents[2]
 URBAN = ROOT.parent / "shared" / "data" / "urban_dsm.tif"
@@ -39,8 +43,8 @@ def read(path: Path) -> np.ndarray:
     return gdal.Open(str(path)).ReadAsArray()
 
 
-def run(output: Path, *arguments: str) -> str:
-    command = [sys.executable, str(ROOT / "examples" / "pipeline.py"), *arguments]
+def run(output: Path, *arguments: str, example: str = "pipeline.py") -> str:
+    command = [sys.executable, str(ROOT / "examples" / example), *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [*command, "--output", str(output), "--workers", "2"], cwd=output.parent, env=environment,
@@ -115,3 +119,18 @@ def test_the_margin_of_filling_holes(pipeline: Any, iterations: int) -> None:
             results.append(context.get_array(made)[0].copy())
     assert results[0].tobytes() == whole.tobytes()
     assert results[1].tobytes() != whole.tobytes()
+
+
+def test_one_pass(tmp_path: Path) -> None:
+    """The slope in one pass is that of its steps one by one; so is that of the JSON."""
+    text = run(tmp_path / "out", example="one_pass.py")
+    assert "pass 1: 'filled', 'smooth', 'slope'" in text
+    with EOContextManager(inline=True) as context:
+        [key] = context.filter(SampleElevation(width=1500, height=1200))
+        for step in (FillNodata(max_distance=20), FocalStatistics(radius=1), Slope()):
+            [key] = context.filter(step, key)
+        slope = context.get_array(key)[0]
+        assert slope.tobytes() == read(tmp_path / "out" / "slope.tif").tobytes()
+        mean = re.findall(r"mean slope (\S+) degrees", text)
+        assert mean == [f"{slope[slope == slope].mean(dtype=float):.2f}"]
+    assert read_pipeline(str(tmp_path / "out" / "pipeline.json")).kept == ("slope",)

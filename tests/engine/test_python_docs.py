@@ -41,8 +41,8 @@ def run(block: str, folder: Path) -> str:
     return done.stdout
 
 
-def test_there_are_three_scripts() -> None:
-    assert len(BLOCKS) == 3
+def test_there_are_four_scripts() -> None:
+    assert len(BLOCKS) == 4
     assert all("__main__" in block for block in BLOCKS)
 
 
@@ -52,14 +52,20 @@ def test_the_first_script(elevation: np.ndarray, tmp_path: Path) -> None:
     assert printed == pytest.approx(smooth[elevation != -9999].mean(dtype=float), rel=1e-6)
 
 
+def test_pipelines(elevation: np.ndarray, tmp_path: Path) -> None:
+    assert "pass 1: 'fillnodata', 'focalstatistics', 'slope'" in run(BLOCKS[1], tmp_path)
+    slope = gdal.Open(str(tmp_path / "slope.tif")).ReadAsArray()
+    assert slope.shape == elevation.shape
+
+
 def test_plain_functions(elevation: np.ndarray, tmp_path: Path) -> None:
     rows, cols = np.gradient(elevation, 10.0)
     steep = np.count_nonzero(np.hypot(rows, cols) > 0.5)
-    assert run(BLOCKS[1], tmp_path) == f"{steep} pixels are steep\n"
+    assert run(BLOCKS[2], tmp_path) == f"{steep} pixels are steep\n"
 
 
 def test_an_own_declaration(elevation: np.ndarray, tmp_path: Path) -> None:
-    run(BLOCKS[2], tmp_path)
+    run(BLOCKS[3], tmp_path)
     valid = elevation != -9999
     lowest = ndimage.minimum_filter(np.where(valid, elevation, np.inf), (1, 11), mode="nearest")
     relief = gdal.Open(str(tmp_path / "relief.tif")).ReadAsArray()
