@@ -61,7 +61,7 @@ REPORT = (1000, 1500)
 REPORT_SIDE = 640
 """Pixels of the picture's width."""
 
-NOT_DRAWN = ("copy", "pythonfilter", "pythonreduction")
+NOT_DRAWN = ("copy", "pipeline", "pythonfilter", "pythonreduction")
 """Not in the catalogue's reference, or without a result of its own."""
 
 REAL = {

@@ -13,7 +13,7 @@ from eoscale_engine.catalogue import declarations
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-NOT_DRAWN = ("copy", "pythonfilter", "pythonreduction")
+NOT_DRAWN = ("copy", "pipeline", "pythonfilter", "pythonreduction")
 
 
 def test_the_reference_page_is_up_to_date() -> None:

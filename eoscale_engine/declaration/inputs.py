@@ -67,8 +67,9 @@ def polygons(
 
 @dataclass(frozen=True)
 class Output:
-    """An image that a filter or procedure makes."""
+    """An image that a filter or procedure makes; ``at_first`` says whether dialogs ask for it."""
 
     name: str = "OUTPUT"
     label: str = "Result"
     optional: bool = False
+    at_first: bool = True

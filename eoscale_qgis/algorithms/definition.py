@@ -164,10 +164,9 @@ def _grid(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
 
 def _images_out(recipe: Recipe) -> Iterator[QgsProcessingParameterDefinition]:
     for output in recipe.outputs:
+        made = output.at_first and not recipe.values_first
         yield described(
-            RasterDestination(
-                output.name, output.label, None, output.optional, not recipe.values_first
-            ),
+            RasterDestination(output.name, output.label, None, output.optional, made),
             TARGETS[recipe.target],
         )
     if recipe.outputs and recipe.target != "memory":

@@ -22,6 +22,7 @@ from eoscale_engine.filters.neighbourhood.convolution import Convolution
 from eoscale_engine.filters.pixel.python_filter import PythonFilter
 from eoscale_engine.procedures.component_bases import basis_in_file
 from eoscale_engine.procedures.inverse_components import InversePrincipalComponents
+from eoscale_engine.procedures.pipeline import RunPipeline
 from eoscale_engine.profile import CRS, Affine, profile_from
 from eoscale_engine.raster_files.completeness import _stated_size
 from eoscale_engine.raster_files.datasets import Datasets
@@ -343,6 +344,7 @@ def test_numbers_of_components_that_make_no_sense(text: str, tmp_path: Path) -> 
         (Convolution, {"kernel": "given"}),
         (PythonFilter, {"function": "f"}),
         (PythonReduction, {"function": "f", "merge_function": "g"}),
+        (RunPipeline, {}),
     ],
 )
 def test_files_of_parameters_are_bounded(kind: Any, others: Any, tmp_path: Path) -> None:

@@ -270,3 +270,36 @@ def test_without_an_engine_qgis_process_ends_well(qgis_process, image, tmp_path)
         settings.write_text(before)
     assert "work runs inside this process" in done.stdout + done.stderr
     assert (tmp_path / "o.tif").exists()
+
+
+def test_a_pipeline_of_several_images_and_results(qgis_process, image, tmp_path):
+    """As JSON in a file: the bits of the algorithms one by one, and the values of its steps."""
+    steps = tmp_path / "steps.json"
+    steps.write_text(json.dumps({
+        "version": 1,
+        "inputs": ["one", "two"],
+        "steps": [
+            {"name": "both", "algorithm": "stack", "inputs": ["one", "two"]},
+            {"name": "mean", "algorithm": "focalstatistics", "parameters": {"RADIUS": 2}},
+            {"name": "bytes", "algorithm": "stretch"},
+        ],
+        "outputs": ["bytes", "mean"],
+    }))  # fmt: skip
+    targets = {name: tmp_path / f"{name}.tif" for name in ("OUTPUT", "OUTPUT_2", "STACK", "MEAN")}
+    done = qgis_process.run(
+        "pipeline", INPUTS=[image, image], FILE=steps, OUTPUT=targets["OUTPUT"],
+        OUTPUT_2=targets["OUTPUT_2"], OUTPUT_JSON=tmp_path / "values.json",
+    )  # fmt: skip
+    assert "pass 1: 'both', 'mean'" in done.stdout
+    assert "pass 2: 'bytes', which looks at the whole image" in done.stdout
+    qgis_process.run("stack", INPUTS=[image, image], OUTPUT=targets["STACK"])
+    qgis_process.run("focalstatistics", INPUT=targets["STACK"], RADIUS=2, OUTPUT=targets["MEAN"])
+    np.testing.assert_array_equal(pixels_of(targets["OUTPUT_2"]), pixels_of(targets["MEAN"]))
+    assert pixels_of(targets["OUTPUT"]).dtype == np.uint8
+    names = [
+        table["name"] for table in json.loads((tmp_path / "values.json").read_text())["tables"]
+    ]
+    assert names == ["Bounds", "Steps"]
+    wrong = '[{"algorithm": "slop"}]'
+    done = qgis_process.run("pipeline", INPUTS=[image], STEPS=wrong, OUTPUT="a.tif", check=False)
+    assert "step '1': There is no algorithm 'slop' for a step. Did you mean 'slope'?" in done.stderr

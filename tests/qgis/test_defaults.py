@@ -36,7 +36,8 @@ CROPS = {
 """Where the crops of the real images begin."""
 
 ASKING = (
-    "bandmath", "inverseprincipalcomponents", "pythonfilter", "pythonreduction", "reclassify",
+    "bandmath", "inverseprincipalcomponents", "pipeline", "pythonfilter", "pythonreduction",
+    "reclassify",
 )  # fmt: skip
 """What needs something that only the user knows, and says so."""
 

@@ -14,13 +14,14 @@ from eoscale_qgis.styles import renderer_of
 from tests.qgis.conftest import real_provider
 from tests.qgis.scenes import inputs_of, sample_scene
 
-USER_CODE = ("pythonfilter", "pythonreduction")
+ASKING = ("pythonfilter", "pythonreduction", "pipeline")
+"""What needs code or steps of the user's own."""
 
 
 def cases():
     """Each algorithm with all inputs; where some exclude each other, with each of them alone."""
     for name, kind in declarations().items():
-        if name in ("copy", "samplescene", *USER_CODE):
+        if name in ("copy", "samplescene", *ASKING):
             continue
         for chosen in kind.one_of or ("",):
             without = [role for role in kind.one_of if role != chosen]
