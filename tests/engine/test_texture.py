@@ -405,6 +405,8 @@ def test_values_beyond_the_bounds_or_too_far_apart_are_refused() -> None:
         textured(Texture(lower=10), pixels)
     with pytest.raises(InputError, match="too far apart"):
         textured(Texture(), np.array([[[-1.7e308, 1.7e308]]]))
+    with pytest.raises(InputError, match=r"-1\.7e\+308 and 1\.7e\+308 are too far apart"):
+        textured(Texture(lower=-1.7e308, upper=1.7e308), pixels)
     values, _ = textured(Texture(lower=0, upper=1), pixels)
     assert np.isfinite(values).all()
 

@@ -357,6 +357,8 @@ def test_extent_beside_the_image(provider, engines, image):
     message = refusal("focalstatistics", INPUT=image, EXTENT="0,1,0,1", OUTPUT=TEMPORARY)
     assert "do not meet" in message
     assert "'image'" in message
+    flat = "500020,500020,4599940,4599980"
+    assert "is empty" in refusal("focalstatistics", INPUT=image, EXTENT=flat, OUTPUT=TEMPORARY)
     assert not engines
 
 
