@@ -20,7 +20,7 @@ from eoscale_engine.declaration import (
     Within,
 )
 from eoscale_engine.errors import EngineError, InputError, MemoryBudgetError
-from eoscale_engine.images.source import Inputs, sources_of
+from eoscale_engine.images.source import COMPUTED, Inputs, sources_of
 from eoscale_engine.pipeline.doubts import check_places, doubts_of, remarks_of
 from eoscale_engine.pipeline.entries import CREATED, RESULT, made_entry
 from eoscale_engine.pipeline.extent import InExtent
@@ -343,7 +343,8 @@ class Work(Engine):
                     known.append(Named(item.label, layer.label, layer.path))
                     continue
                 entry = self.images.entries[key]
-                if entry.label not in (CREATED, RESULT):
+                computed = entry.source.comes == COMPUTED  # its label is what it is computed by
+                if not computed and entry.label not in (CREATED, RESULT):
                     path = entry.file.path if entry.file else ""
                     known.append(Named(item.label, entry.label, path))
         return Names(tuple(known))

@@ -55,7 +55,9 @@ def read_pipeline(path: str) -> Pipeline:
             content = file.read(MOST_BYTES + 1)
         text = content.decode("utf-8-sig")
     except OSError as error:
-        raise InputError(f"'{path}' cannot be read: {error.strerror or error}.") from None
+        raise InputError(
+            f"'{path}' cannot be read: {error.strerror or error}. Choose a file that you may read."
+        ) from None
     except ValueError:
         raise InputError(f"'{path}' is no text, and so no pipeline. Choose a JSON file.") from None
     return from_json(text)
@@ -83,7 +85,7 @@ def from_json(text: str) -> Pipeline:
     _check_keys("The pipeline", whole, _WHOLE)
     if whole.get("version") != VERSION or isinstance(whole["version"], bool):
         raise InputError(
-            f"The pipeline's version is {whole.get('version')!r}, and this EOScale reads "
+            f"The pipeline's version is {_shown(whole.get('version'))}, and this EOScale reads "
             f'"version": {VERSION}.'
         )
     steps = whole.get("steps")
@@ -146,7 +148,10 @@ def _parsed(text: str) -> Any:
     except InputError:
         raise
     except ValueError as error:
-        raise InputError(f"The pipeline is not written in JSON: {error}.") from None
+        raise InputError(
+            f"The pipeline is not written in JSON ({error}). Look at brackets, quotes and commas "
+            "there."
+        ) from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -183,9 +188,11 @@ def _declaration(name: Any, parameters: Any) -> Declaration:
                 f"'{kind.label}' runs a Python file, and a pipeline's JSON holds no code. Run it "
                 "by itself, or make the pipeline in Python."
             )
+        if name is None:
+            raise InputError('It has no algorithm. Write one, such as "algorithm": "slope".')
         raise InputError(
-            f"There is no algorithm {name!r} for a step.{_meant(name, offered())} Names stand in "
-            "the reference of algorithms, without 'eoscale:'."
+            f"There is no algorithm {_shown(name)} for a step.{_meant(name, offered())} Names "
+            "stand in the reference of algorithms, without 'eoscale:'."
         )
     if parameters is None:
         parameters = {}
@@ -196,16 +203,15 @@ def _declaration(name: Any, parameters: Any) -> Declaration:
     for given, value in parameters.items():
         if given.lower() not in known_names:
             raise InputError(
-                f"'{kind.label}' has no parameter {given!r}.{_meant(given.lower(), known_names)}"
+                f"'{kind.label}' has no parameter '{given}'.{_meant(given.lower(), known_names)}"
                 f" It has: {quoted(known_names)}."
             )
         if given.lower() in values:
-            raise InputError(f"Its parameter {given!r} is given twice. Leave one out.")
+            raise InputError(f"Its parameter '{given}' is given twice. Leave one out.")
         values[given.lower()] = value
-    try:
-        return kind(**values)
-    except TypeError as error:  # one without a default
-        raise InputError(f"{kind.label}: {error}.") from None
+    needed = (item for item in kind.parameters() if item.default is None and not item.optional)
+    # what is left out of them is refused by its label
+    return kind(**{**{item.name: None for item in needed}, **values})
 
 
 def _names(what: str, given: Any) -> Optional[list[str]]:
@@ -214,14 +220,21 @@ def _names(what: str, given: Any) -> Optional[list[str]]:
         return None
     several = [given] if isinstance(given, str) else given
     if not isinstance(several, list) or not all(isinstance(name, str) for name in several):
-        raise InputError(f"{what} must be a list of names, and not {given!r}.")
+        raise InputError(f"{what} must be a list of names, and not {_shown(given)}.")
     return several
 
 
 def _check_keys(what: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
     for key in given:
         if key not in known:
-            raise InputError(f"{what} has no {key!r}.{_meant(key, known)} It has: {quoted(known)}.")
+            raise InputError(f"{what} has no '{key}'.{_meant(key, known)} It has: {quoted(known)}.")
+
+
+def _shown(value: Any) -> str:
+    """A value of the JSON in a message."""
+    if value is None:
+        return "missing"
+    return f"'{value}'" if isinstance(value, str) else json.dumps(value)
 
 
 def _meant(name: Any, known: Any) -> str:

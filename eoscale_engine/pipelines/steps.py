@@ -11,6 +11,7 @@ from typing import Any, Optional, Union, cast
 from eoscale_engine.declaration import Declaration, Output
 from eoscale_engine.errors import Cancelled, EngineError, InputError
 from eoscale_engine.pipeline.planning import Keys, keys_by_role
+from eoscale_engine.words import counted
 
 MOST_STEPS = 100
 
@@ -120,8 +121,10 @@ def check_made(name: str, step: Optional[Step]) -> None:
         return
     outputs = step.declaration.outputs
     if number >= len(outputs):
-        count = f"{len(outputs)} image(s)" if outputs else "no image, but values"
-        raise InputError(f"There is no '{name}': the step '{whose}' makes {count}.")
+        count = counted(len(outputs), "image") if outputs else "no image, but values"
+        raise InputError(
+            f"There is no '{name}': the step '{whose}' makes {count}. Name one that there is."
+        )
     if not step.makes(outputs[number]):
         raise InputError(
             f"The step '{whose}' makes '{outputs[number].label}' ('{name}') only with its "

@@ -22,6 +22,7 @@ from eoscale_engine.errors import InputError
 from eoscale_engine.pipelines import Pipeline, from_json, read_pipeline
 from eoscale_engine.profile import Profile
 from eoscale_engine.styles import Style
+from eoscale_engine.words import counted
 
 SWITCH = "Whether there is one: QGIS says it by a place for it"
 
@@ -114,8 +115,8 @@ class RunPipeline(Procedure):
         for number, asked in enumerate((self.output_2, self.output_3, self.output_4), 2):
             if asked and len(kept) < number:
                 raise InputError(
-                    f"{self.label}: OUTPUT_{number} is asked for, and it makes {len(kept)} "
-                    "image(s). Name more under 'outputs'."
+                    f"{self.label}: OUTPUT_{number} is asked for, and it makes "
+                    f"{counted(len(kept), 'image')}. Name more under 'outputs'."
                 )
 
     @property
@@ -145,8 +146,8 @@ class RunPipeline(Procedure):
         names = [item.role for item in pipeline.inputs]
         if len(names) != len(given):
             raise InputError(
-                f"{self.label}: it takes {len(names)} image(s) ({', '.join(names)}), and "
-                f"{len(given)} are given. Give as many, in this order."
+                f"{self.label}: it takes {counted(len(names), 'image')} ({', '.join(names)}), and "
+                f"gets {len(given)}. Give as many, in this order."
             )
         pipeline.check({name: [profile] for name, profile in zip(names, given)})
 

@@ -15,6 +15,7 @@ from eoscale_engine.filters.pixel.stack import Stack
 from eoscale_engine.filters.terrain.slope import Slope
 from eoscale_engine.pipeline.naming import MOST, Named, Names
 from eoscale_engine.procedures.kmeans import KMeans
+from eoscale_engine.procedures.pipeline import RunPipeline
 from eoscale_engine.profile import Profile
 from eoscale_engine.words import counted, listed
 
@@ -68,6 +69,10 @@ def test_a_file_that_cannot_be_read_is_told_with_its_name(tmp_path: Path) -> Non
         Path(paths[1]).unlink()
         with pytest.raises(InputError, match=r"/b\.tif' .*\(Input images: 'b'\)$"):
             context.filter(Stack(), keys)
+        # the filter between them is no image of the user's
+        steps = '[{"algorithm": "gaussian"}, {"algorithm": "slope"}]'
+        with pytest.raises(InputError, match=r"^steps [^(]*\(Images: 'b'\)$"):
+            context.run(RunPipeline(steps), keys[1:])
 
 
 def test_words() -> None:
