@@ -188,6 +188,11 @@ class Json(Kind):
 
 
 @dataclass(frozen=True)
+class Steps(Json):
+    """The steps of a pipeline as JSON."""
+
+
+@dataclass(frozen=True)
 class File(Text):
     """An existing file; ``suffix`` is its ending."""
 
@@ -313,7 +318,7 @@ class Data(Kind):
 KINDS: dict[str, type[Kind]] = {
     kind.__name__.lower(): kind
     for kind in (
-        Integer, Number, Boolean, Choice, Text, Expression, Json, File, Band, Field, Numbers,
+        Integer, Number, Boolean, Choice, Text, Expression, Json, Steps, File, Band, Field, Numbers,
         Matrix, Table, Data,
     )
 }  # fmt: skip

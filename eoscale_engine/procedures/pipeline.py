@@ -86,7 +86,7 @@ class RunPipeline(Procedure):
     )
 
     steps: str = parameter(
-        "", kind="json", help="JSON of the steps; leave empty where a file holds it"
+        "", kind="steps", help="JSON of the steps; leave empty where a file holds it"
     )
     file: Optional[str] = parameter(
         None, kind="file", suffix="json", label="File of steps", help="The same JSON in a file"

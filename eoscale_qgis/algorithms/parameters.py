@@ -37,6 +37,7 @@ from eoscale_engine.parameter_kinds import (
     Matrix,
     Number,
     Numbers,
+    Steps,
     Table,
     Text,
 )
@@ -123,6 +124,13 @@ def _text(item: Parameter, name: str, label: str, hints: Hints) -> Definition:
     return QgsProcessingParameterString(name, label, default, several_lines, empty)
 
 
+def _steps(item: Parameter, name: str, label: str, hints: Hints) -> Definition:
+    definition = _text(item, name, label, hints)
+    # named, as there is no window to import it for in qgis_process
+    definition.setMetadata({"widget_wrapper": {"class": "eoscale_qgis.gui.steps.StepsWrapper"}})
+    return definition
+
+
 _DEFINITIONS: dict[type[Kind], Callable[[Parameter, str, str, Hints], Definition]] = {
     Integer: partial(_number, QgsProcessingParameterNumber.Type.Integer),
     Number: partial(_number, QgsProcessingParameterNumber.Type.Double),
@@ -131,6 +139,7 @@ _DEFINITIONS: dict[type[Kind], Callable[[Parameter, str, str, Hints], Definition
     Text: _text,
     Expression: _text,
     Json: _text,
+    Steps: _steps,
     File: _file,
     Band: _band,
     Field: _field,

@@ -25,6 +25,7 @@ from eoscale_engine.parameter_kinds import (
     Matrix,
     Number,
     Numbers,
+    Steps,
     Table,
     Text,
 )
@@ -49,6 +50,7 @@ VALUES: dict[Kind, st.SearchStrategy[Any]] = {
     Text(): TEXTS,
     Expression(): TEXTS,
     Json(): st.dictionaries(TEXTS, ANY_NUMBERS).map(json.dumps),
+    Steps(): st.lists(st.dictionaries(TEXTS, TEXTS)).map(json.dumps),
     File(".py"): TEXTS.map("/nowhere/{}".format),
     Band(role="MASK"): st.integers(1),
     Field("POLYGONS"): TEXTS,
