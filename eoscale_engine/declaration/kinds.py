@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import (
+    TYPE_CHECKING,
     Any,
     ClassVar,
     Generic,
@@ -26,6 +27,9 @@ from eoscale_engine.declaration.results import Result, Summary
 from eoscale_engine.polygons import Polygons
 from eoscale_engine.profile import Profile
 from eoscale_engine.tiling import Window
+
+if TYPE_CHECKING:
+    from eoscale_engine.images.source import Inputs
 
 Partial = TypeVar("Partial")
 """What ``map`` finds in one cell: any picklable value."""
@@ -230,6 +234,10 @@ class Procedure(Declaration):
         By it the memory of a run is reckoned before it starts.
         """
         return list(inputs[:1]) * len(self.outputs)
+
+    def runs(self, inputs: Inputs) -> Iterable[tuple[Declaration, Inputs]]:
+        """What it runs on which sources, as far as that is known before: for the plan's memory."""
+        return ()
 
     def passes(self, inputs: Sequence[Profile]) -> Sequence[str]:
         """What is done in each pass, for the plan; nothing where there is nothing to tell."""

@@ -235,6 +235,13 @@ def _tasks(
     if isinstance(declaration, Reduction):
         tasks = tasks_of(area, inputs, workers, margin)
         return tasks, ReduceJob(declaration, inputs).working_bytes(max(tasks, key=_pixels))
+    if isinstance(declaration, Procedure):
+        known = [
+            _tasks(run, own, area, [one for one, _ in made_by(run, sources_of(own))], workers, cuts)
+            for run, own in declaration.runs(inputs)
+        ]
+        if known:
+            return [], max(most for _, most in known)
     side = max([int(cuts.tile_pixels**0.5), *(source.tile_side(margin) for source in sources)])
     tile = Window(0, 0, min(side, area.rows), min(side, area.cols))
     cell = min(CELL, tile.rows), min(CELL, tile.cols)

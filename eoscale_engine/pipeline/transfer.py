@@ -19,7 +19,7 @@ from eoscale_engine.raster_files.own_memory import in_own_memory
 from eoscale_engine.raster_files.signature import unchanged
 from eoscale_engine.tile_work.filtered import Filtered, Filtering
 from eoscale_engine.tile_work.jobs import MomentsJob, TransferJob
-from eoscale_engine.tiling import CELL, Window, split
+from eoscale_engine.tiling import BLOCK_BYTES, CELL, Window, split
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,11 @@ def statistics_of(runs: Runs, image: Image) -> list[BandStatistics]:
     return [band.statistics() for band in total]
 
 
-def filtered(runs: Runs, declaration: ImageFilter, inputs: Inputs) -> list[Filtered]:
+def filtered(
+    declaration: ImageFilter, inputs: Inputs, block_bytes: int = BLOCK_BYTES
+) -> list[Filtered]:
     """The outputs of a filter as sources, computed as they are read: any pixel may be invalid."""
-    filtering = Filtering(declaration, inputs, runs.cuts.block_bytes)
+    filtering = Filtering(declaration, inputs, block_bytes)
     stored = to_be_stored(declaration, sources_of(inputs), foreseen=True)
     return [Filtered(filtering, number, stored) for number in range(len(stored))]
 

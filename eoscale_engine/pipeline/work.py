@@ -113,7 +113,7 @@ class Work(Engine):
                 f"{declaration.called} cannot be sent to workers, who compute it as they read: "
                 f"{reason}. Put it into a module, or use filter()."
             )
-        made = filtered(self._runs, declaration, inputs)
+        made = filtered(declaration, inputs, self._runs.cuts.block_bytes)
         return [self.images.add(source, source.label) for source in made]
 
     def reduce(

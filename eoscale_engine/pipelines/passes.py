@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from eoscale_engine.declaration import ImageFilter, Procedure
+from eoscale_engine.declaration import Declaration, ImageFilter, Procedure
 from eoscale_engine.errors import EngineError, InputError, described
+from eoscale_engine.images.source import Inputs, Source
+from eoscale_engine.memory.images import Image
 from eoscale_engine.pipeline.doubts import check_places
 from eoscale_engine.pipeline.planning import check_grids
+from eoscale_engine.pipeline.transfer import filtered
 from eoscale_engine.pipelines.steps import Step, naming, place_of
 from eoscale_engine.profile import Profile
 
@@ -93,6 +96,32 @@ def reach_of(steps: Sequence[Step], stored_ones: Collection[str]) -> int:
         looks = (user.declaration.margin + reach[user.name] for user in users)
         reach[step.name] = max(looks, default=0)
     return max((reach[name] for name in reach if name in stored_ones), default=0)
+
+
+def runs_of(
+    steps: Sequence[Step], ends: Collection[str], sources: Mapping[str, Sequence[Source]],
+    found: Profiles,
+) -> Iterator[tuple[Declaration, Inputs]]:  # fmt: skip
+    """What is run in each pass, on which sources; ``sources`` are those of the inputs.
+
+    Images that are stored by then are taken to lie in memory.
+    """
+    known = {name: dict(enumerate(several)) for name, several in sources.items()}
+    for step in steps:
+        declaration = step.declaration
+        inputs = tuple(
+            (item.role, tuple(known[whose][n] for whose, n in map(place_of, step.roles[item.role])))
+            for item in declaration.inputs
+            if not item.polygons
+        )
+        if step.name in ends:
+            yield declaration, inputs
+            known[step.name] = {
+                number: Image(step.name, "", profile, stored_planes=profile.count)
+                for number, profile in found[step.name].items()
+            }
+        elif isinstance(declaration, ImageFilter):
+            known[step.name] = dict(enumerate(filtered(declaration, inputs)))
 
 
 def stored(step: Step, found: Profiles) -> list[Profile]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Optional, Union, cast
 
@@ -18,12 +18,14 @@ from eoscale_engine.declaration import (
     Summary,
 )
 from eoscale_engine.errors import InputError
+from eoscale_engine.images.source import Inputs, sources_of
 from eoscale_engine.pipelines.passes import (
     Profiles,
     local_steps,
     passes_of,
     reach_of,
     reads_once,
+    runs_of,
     stored,
     traced,
 )
@@ -149,6 +151,11 @@ class Pipeline(Procedure):
             + ("" if reads_once(self._named[end], found) else ", which looks at the whole image")
             for end, steps in self._passes(found).items()
         ]
+
+    def runs(self, inputs: Inputs) -> Iterable[tuple[Declaration, Inputs]]:
+        """The last step of each pass, on sources that compute the others."""
+        found = self._traced([source.profile for source in sources_of(inputs)])
+        return runs_of(self.steps, self._passes(found), dict(inputs), found)
 
     def run(self, images: Roles, engine: Engine) -> Result:
         """Step by step; those that others compute as they read cost nothing yet."""

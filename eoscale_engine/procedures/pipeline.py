@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Optional
 
 from eoscale_engine.declaration import (
+    Declaration,
     Engine,
     Input,
     Output,
@@ -19,6 +20,7 @@ from eoscale_engine.declaration import (
     parameter,
 )
 from eoscale_engine.errors import InputError
+from eoscale_engine.images.source import Inputs, sources_of
 from eoscale_engine.pipelines import Pipeline, from_json, read_pipeline
 from eoscale_engine.profile import Profile
 from eoscale_engine.styles import Style
@@ -154,6 +156,12 @@ class RunPipeline(Procedure):
     def images_made(self, inputs: Sequence[Profile]) -> Sequence[Profile]:
         """Those of the pipeline."""
         return self.pipeline.images_made(inputs)
+
+    def runs(self, inputs: Inputs) -> Iterable[tuple[Declaration, Inputs]]:
+        """Those of the pipeline."""
+        pipeline = self.pipeline
+        names = (item.role for item in pipeline.inputs)
+        return pipeline.runs(tuple((n, (source,)) for n, source in zip(names, sources_of(inputs))))
 
     def passes(self, inputs: Sequence[Profile]) -> Sequence[str]:
         """Those of the pipeline."""

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from eoscale_engine.context import EOContextManager
 from eoscale_engine.declaration import Declaration, Result
-from eoscale_engine.errors import EngineError, InputError
+from eoscale_engine.errors import EngineError, InputError, MemoryBudgetError
 from eoscale_engine.filters.neighbourhood.fill_nodata import FillNodata
 from eoscale_engine.filters.neighbourhood.focal import FocalStatistics
 from eoscale_engine.filters.neighbourhood.gaussian import Gaussian
 from eoscale_engine.filters.pixel.band_math import BandMath
 from eoscale_engine.filters.pixel.stack import Stack
 from eoscale_engine.filters.terrain.slope import Slope
+from eoscale_engine.memory.store import Budget
 from eoscale_engine.pipelines import Pipeline, Step, from_json, read_pipeline, to_json
 from eoscale_engine.pipelines.json_form import MOST_BYTES, offered
 from eoscale_engine.procedures.pipeline import RunPipeline
@@ -460,3 +461,74 @@ def test_a_step_that_makes_more_with_a_parameter(context: EOContextManager) -> N
     [smooth] = context.filter(Gaussian(), str(whole.images[1]))
     for one, two in zip(made.images, (whole.images[0], smooth)):
         same(picture_of(context, str(one)), picture_of(context, str(two)))
+
+
+# ---------------------------------------------------------------- memory, extents, bands
+
+
+def test_the_plan_has_the_memory_of_each_pass(tmp_path: Path) -> None:
+    """Also of a later one, of images that are not there yet."""
+    with EOContextManager(inline=True) as context:
+        [key] = keys_of(context, [picture("float32", 700, 800)])
+        context.write(key, str(tmp_path / "a.tif"))
+        file = context.describe(str(tmp_path / "a.tif"))
+        one, two, three = (step.declaration for step in relief().steps)
+        filled = context.filtered(one, file)  # type: ignore[arg-type]
+        mean = context.filtered(two, filled)  # type: ignore[arg-type]
+        wanted = context.plan(three, mean).task_bytes
+        pipeline = relief()
+        assert context.plan(pipeline, file).task_bytes == wanted > 0
+        [stretched] = context.run(Stretch(), file).images
+        later = context.plan(pipeline, str(stretched)).task_bytes
+        both = Pipeline(Stretch(), one, two, three)
+        assert context.plan(both, file).task_bytes >= later
+        json_form = RunPipeline(to_json(pipeline))
+        assert context.plan(json_form, file).task_bytes == wanted
+
+
+def test_a_pass_that_does_not_fit_is_refused_before_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with EOContextManager(inline=True) as context:
+        [key] = keys_of(context, [picture("float32", 300, 300)])
+        pipeline = Pipeline(Stretch(), FocalStatistics(radius=30), Gaussian())
+        small = Budget(images=10**9, machine=300_000, disk=10**9)
+        monkeypatch.setattr(context._runs.store, "budget", lambda: small)
+        with pytest.raises(MemoryBudgetError, match="a tile takes"):
+            context.run(pipeline, key)
+        assert not context.timings
+        assert list(context.images) == [key]
+
+
+def test_with_little_memory_the_bits_are_the_same() -> None:
+    found = []
+    for limit in (0, 100_000):
+        with EOContextManager(nb_workers=2, memory_limit=limit) as context:
+            [key] = keys_of(context, [picture("float32", 300, 410, holes=0.05)])
+            [made] = context.run(relief(), key).images
+            found.append(picture_of(context, str(made)))
+    same(*found)
+
+
+def test_an_extent_behind_a_step_that_looks_at_the_whole_image(context: EOContextManager) -> None:
+    """Filters before it see real pixels around the extent; it and what follows the extent alone."""
+    [key] = keys_of(context, [picture("float32", 60, 70, holes=0.02)])
+    part = Window(11, 13, 30, 40)
+    [smooth] = context.filter(Gaussian(), key)
+    inside = context.crop(smooth, part)
+    [stretched] = context.run(Stretch(), inside).images
+    [wanted] = context.filter(FocalStatistics(radius=2), str(stretched))
+    steps = [Gaussian(), Stretch(), FocalStatistics(radius=2)]
+    for kept in (["focalstatistics"], ["focalstatistics", "gaussian"]):
+        made = context.run(Pipeline(*steps, outputs=kept), key, extent=part).images
+        same(picture_of(context, str(made[0])), picture_of(context, wanted))
+    same(picture_of(context, str(made[1])), picture_of(context, inside))
+
+
+def test_an_alpha_band_that_a_step_names_is_a_band_of_that_input() -> None:
+    ndvi = {"algorithm": "spectralindex", "parameters": {"red": 3, "nir": 4}, "inputs": "b"}
+    mask = {"name": "m", "algorithm": "stack", "inputs": ["a", "spectralindex"]}
+    pipeline = from_json(steps(ndvi, mask, inputs=["a", "b"]))
+    assert 4 in pipeline.named_bands("b")
+    assert pipeline.named_bands("a") == ()
+    assert 4 in RunPipeline(to_json(pipeline)).named_bands("INPUTS")
