@@ -53,6 +53,11 @@ class Moments:
         )  # fmt: skip
 
 
+def invalid_of(valid: Optional[np.ndarray]) -> Moments:
+    """Only how many pixels are invalid."""
+    return Moments(invalid=0 if valid is None else valid.size - int(np.count_nonzero(valid)))
+
+
 def moments_of(pixels: np.ndarray, valid: Optional[np.ndarray] = None) -> Moments:
     """Moments of a band's valid pixels, in an array of at least one dimension.
 

@@ -6,7 +6,7 @@ from typing import Optional
 
 import numpy as np
 
-from eoscale_engine.images.moments import Moments, moments_of
+from eoscale_engine.images.moments import Moments, invalid_of, moments_of
 from eoscale_engine.images.source import Place
 
 VALID = 255
@@ -38,7 +38,14 @@ def cast(pixels: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return pixels.astype(dtype)
 
 
-def store(pixels: np.ndarray, valid: Optional[np.ndarray], place: Place, band: int) -> Moments:
+def store(
+    pixels: np.ndarray,
+    valid: Optional[np.ndarray],
+    place: Place,
+    band: int,
+    *,
+    statistics: bool = True,
+) -> Moments:
     """Write one band of one block; returns its moments.
 
     Only invalid pixels get another value than the function's: the band's nodata value, or 0 where
@@ -52,6 +59,8 @@ def store(pixels: np.ndarray, valid: Optional[np.ndarray], place: Place, band: i
     place : Place
     band : int
         Its number, from 0.
+    statistics : bool
+        Whether values are looked at; invalid pixels always are.
     """
     if pixels.dtype.kind in "fc":
         # whatever the output's type; min() finds NaN without a mask, and mostly there is none
@@ -61,7 +70,7 @@ def store(pixels: np.ndarray, valid: Optional[np.ndarray], place: Place, band: i
             valid = number if valid is None else valid & number
     out, nodata = place.pixels[band], place.profile.bands[band].nodata
     stored = cast(pixels, out.dtype)
-    moments = moments_of(stored, valid)
+    moments = moments_of(stored, valid) if statistics else invalid_of(valid)
     np.copyto(out, stored)
     plane = None if place.planes is None else place.planes[band]
     if valid is not None and moments.invalid:

@@ -57,8 +57,10 @@ class Filtering:
         """Those of its inputs."""
         return tuple(state for source in sources_of(self.inputs) for state in source.states)
 
-    def fill(self, window: Window, places: list[Place], state: WorkerState) -> list[Seen]:
-        """Compute a window of each output, and the moments of each band."""
+    def fill(
+        self, window: Window, places: list[Place], state: WorkerState, *, statistics: bool = True
+    ) -> list[Seen]:
+        """Compute a window of each output and, with ``statistics``, the moments of each band."""
         declaration, margin = self.declaration, self.declaration.margin
         areas = open_areas(self.inputs, window, margin, state)
         if declaration.marks_nodata:  # the function asks for no validity: do not look for it
@@ -76,7 +78,7 @@ class Filtering:
                 )
             for number, (pixels, valid) in enumerate(parts):
                 part = places[number].part(core.relative_to(window))
-                self._store(pixels, valid, part, moments[number])
+                self._store(pixels, valid, part, moments[number], statistics=statistics)
                 alike[number] = alike[number] and _alike(part.planes)
         return [
             Seen(not any(band.invalid for band in bands), tuple(bands), same)
@@ -101,7 +103,9 @@ class Filtering:
         each = widest + sum(profile.pixel_bytes for profile in outputs)
         return block_shape(window, self.declaration.margin, each, self.block_bytes)
 
-    def _store(self, pixels: Any, valid: Any, place: Place, moments: list[Moments]) -> None:
+    def _store(
+        self, pixels: Any, valid: Any, place: Place, moments: list[Moments], *, statistics: bool
+    ) -> None:
         """Check one output's block and write it, band by band."""
         _check_pixels(self.declaration, pixels, place.pixels)
         pixels = pixels.view(np.uint8) if pixels.dtype == bool else pixels
@@ -114,7 +118,7 @@ class Filtering:
                     pixels[band : band + 1], None if where is None else where[None], (properties,)
                 )
                 where = None if found is None else found[0]
-            moments[band].merge(store(pixels[band], where, place, band))
+            moments[band].merge(store(pixels[band], where, place, band, statistics=statistics))
 
 
 @dataclass(frozen=True)
@@ -213,18 +217,23 @@ class Filtered:
     def area(self, window: Window, state: WorkerState) -> Area:
         """A window, computed."""
         place = _new_place(window, *self.outputs[self.number])
-        seen = self.fill(window, [place], state)[0]
+        every = self._places(window, place)
+        seen = self.filtering.fill(window, every, state, statistics=False)[self.number]
         return Area(
             place.pixels, place.planes, slice(None), window, self.profile, seen.all_valid
         )  # fmt: skip
 
     def fill(self, window: Window, places: list[Place], state: WorkerState) -> list[Seen]:
         """Compute into a place; what the filter's other outputs are is lost."""
-        every = [
-            places[0] if number == self.number else _new_place(window, *output)
+        every = self._places(window, places[0])
+        return [self.filtering.fill(window, every, state)[self.number]]
+
+    def _places(self, window: Window, own: Place) -> list[Place]:
+        """One for each output of the filter."""
+        return [
+            own if number == self.number else _new_place(window, *output)
             for number, output in enumerate(self.outputs)
         ]
-        return [self.filtering.fill(window, every, state)[self.number]]
 
 
 def _new_place(window: Window, profile: Profile, planes: int) -> Place:
