@@ -258,6 +258,8 @@ def tiles_of(
         squares = decoded is not None or declaration.whole_tiles or large
     if decoded is not None:
         side = max(source.tile_side(margin) for source in sources)
+        if not any(source.files for source in sources):
+            pixels //= 4  # what is computed on the way stays in the processor's cache
         pixels, block = max(pixels, side**2), decoded.block_shape
         rows, cols = tile_shape(area, block, pixels)
         if not squares:
