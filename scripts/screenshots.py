@@ -4,7 +4,7 @@
 
 Starts QGIS under Xvfb with the demo's profile and runs itself in there (``qgis --code``): the
 toolbox, a dialog, a run with its progress, a result in memory with QGIS's temporary sign, a
-cancelled run, statistics of polygons.
+cancelled run, statistics of polygons, the dialog of a pipeline.
 Needs the packages ``xvfb`` and ``xauth``.
 """
 
@@ -22,6 +22,11 @@ ROOT = ROOT if ROOT.is_dir() else ROOT.resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 PROFILE = ROOT / "build" / "profile"
 SCENE = ROOT / "build" / "demo"
+STEPS = """{"version": 1, "outputs": ["bytes", "relief"], "steps": [
+  {"name": "filled", "algorithm": "fillnodata", "parameters": {"max_distance": 20}},
+  {"name": "mean", "algorithm": "focalstatistics"},
+  {"name": "relief", "algorithm": "slope"},
+  {"name": "bytes", "algorithm": "stretch"}]}"""
 
 
 def start() -> int:
@@ -163,6 +168,10 @@ def inside() -> None:
         zonal.close()
         wait(1)
         picture("zonal-statistics")
+
+        chain = dialog_of("pipeline", {"INPUTS": [elevation.id()], "STEPS": STEPS})
+        picture("pipeline", chain)
+        chain.close()
 
         report = SCENE / "histogram.html"
         processing.run("eoscale:histogram", {"INPUT": optical, "OUTPUT_HTML": str(report)})
