@@ -26,7 +26,7 @@ from eoscale_engine.catalogue import declaration_named, declarations
 from eoscale_engine.declaration import Declaration
 from eoscale_engine.errors import InputError
 from eoscale_engine.pipelines.pipeline import Pipeline
-from eoscale_engine.pipelines.steps import Step, naming, quoted
+from eoscale_engine.pipelines.steps import Step, check_number, naming, quoted
 from eoscale_engine.raster_files.completeness import check_kind
 
 VERSION = 1
@@ -91,6 +91,7 @@ def from_json(text: str) -> Pipeline:
     steps = whole.get("steps")
     if not isinstance(steps, list) or not steps:
         raise InputError('The pipeline has no steps. Write "steps": [{"algorithm": "..."}].')
+    check_number(steps)
     return Pipeline(
         *(_step(number, step) for number, step in enumerate(steps, 1)),
         inputs=_names("The pipeline's inputs", whole.get("inputs")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from eoscale_engine.declaration import Declaration, ImageFilter, Procedure
@@ -59,10 +60,11 @@ def passes_of(
     end: dict[str, str] = {}
     reach: dict[str, int] = {}
     length: dict[str, int] = {}
+    users_of = _users(steps)
     for step in reversed(steps):
         name = step.name
         end[name], reach[name], length[name] = name, step.declaration.margin, 1
-        users = [user for user in steps for taken in user.taken if place_of(taken)[0] == name]
+        users = users_of[name]
         if name in kept or len(users) != 1 or not isinstance(step.declaration, ImageFilter):
             continue
         [user] = users
@@ -91,8 +93,9 @@ def local_steps(steps: Sequence[Step]) -> set[str]:
 def reach_of(steps: Sequence[Step], stored_ones: Collection[str]) -> int:
     """How far around an image that is stored the steps after it look."""
     reach: dict[str, int] = {}
+    users_of = _users(steps)
     for step in reversed(steps):
-        users = [user for user in steps for name in user.taken if place_of(name)[0] == step.name]
+        users = users_of[step.name]
         looks = (user.declaration.margin + reach[user.name] for user in users)
         reach[step.name] = max(looks, default=0)
     return max((reach[name] for name in reach if name in stored_ones), default=0)
@@ -137,6 +140,15 @@ def reads_once(step: Step, found: Profiles) -> bool:
     """Whether one pass over its images does."""
     declaration = step.declaration
     return isinstance(declaration, ImageFilter) or declaration.reads_once(_profiles(step, found))
+
+
+def _users(steps: Sequence[Step]) -> dict[str, list[Step]]:
+    """The steps that take each input or step, as often as they do."""
+    users: dict[str, list[Step]] = defaultdict(list)
+    for step in steps:
+        for name in step.taken:
+            users[place_of(name)[0]].append(step)
+    return users
 
 
 def _taken(step: Step, found: Profiles) -> dict[str, list[tuple[str, Profile]]]:

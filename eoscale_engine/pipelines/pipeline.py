@@ -32,6 +32,7 @@ from eoscale_engine.pipelines.passes import (
 from eoscale_engine.pipelines.steps import (
     Step,
     check_made,
+    check_number,
     default_inputs,
     linked,
     named,
@@ -93,6 +94,7 @@ class Pipeline(Procedure):
         inputs: Optional[Sequence[str]] = None,
         outputs: Optional[Sequence[str]] = None,
     ) -> None:
+        check_number(steps)
         several = named(steps)
         names = default_inputs(several) if inputs is None else tuple(inputs)
         self.steps = linked(names, several)

@@ -54,6 +54,16 @@ class Step:
         return not output.optional or bool(getattr(self.declaration, output.name.lower(), True))
 
 
+def check_number(steps: Sequence[Any]) -> None:
+    """Refuse, with an :class:`InputError`, none or more steps than can be kept account of."""
+    if not steps:
+        raise InputError("The pipeline has no steps. Add one.")
+    if len(steps) > MOST_STEPS:
+        raise InputError(
+            f"The pipeline has {len(steps)} steps, and may have {MOST_STEPS}. Split it."
+        )
+
+
 def place_of(name: str) -> tuple[str, int]:
     """The input or step that a name is of, and the number, from 0, of its image."""
     whose, dot, number = name.partition(".")
@@ -91,12 +101,6 @@ def linked(inputs: Sequence[str], steps: Sequence[Step]) -> tuple[Step, ...]:
     InputError
         That names the step, where names or images do not fit together.
     """
-    if not steps:
-        raise InputError("The pipeline has no steps. Add one.")
-    if len(steps) > MOST_STEPS:
-        raise InputError(
-            f"The pipeline has {len(steps)} steps, and may have {MOST_STEPS}. Split it."
-        )
     _check_names([*inputs, *(step.name for step in steps)])
     later = {step.name for step in steps}
     known: dict[str, Optional[Step]] = dict.fromkeys(inputs)
@@ -182,11 +186,13 @@ def _check_source(name: str, known: Mapping[str, Optional[Step]], later: set[str
 
 
 def _check_names(names: Sequence[Any]) -> None:
-    for number, name in enumerate(names):
+    seen = set()
+    for name in names:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise InputError(
                 f"{name!r} cannot be the name of an input or step: write up to 64 letters, digits, "
                 "spaces or signs, a letter or digit first, and no dot."
             )
-        if name in names[:number]:
+        if name in seen:
             raise InputError(f"'{name}' is the name of two inputs or steps. Rename one.")
+        seen.add(name)

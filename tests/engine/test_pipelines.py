@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -341,6 +342,23 @@ NO_PIPELINE = [
 def test_what_is_no_pipeline_is_refused_with_a_remedy(text: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         from_json(text)
+
+
+def test_much_is_refused_at_once() -> None:
+    began = time.monotonic()
+    for text, words in (
+        (steps(*({} for _ in range(200_000))), "has 200000 steps, and may have 100"),
+        (
+            steps({**SLOPE, "inputs": "i0"}, inputs=[f"i{n}" for n in range(60_000)]),
+            "takes the input 'i1'",
+        ),
+        (steps({**SLOPE, "inputs": ["dem"] * 100_000}), "^step 'a': Slope takes"),
+    ):
+        with pytest.raises(InputError, match=words):
+            from_json(text)
+    many = {"name": "a", "algorithm": "stack", "inputs": ["dem"] * 80_000}
+    assert from_json(steps(many)).kept == ("a",)
+    assert time.monotonic() - began < 5
 
 
 def test_a_file_of_steps(tmp_path: Path) -> None:
