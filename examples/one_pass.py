@@ -43,8 +43,8 @@ def run(source: str, output: Path, workers: int = 0) -> float:
             elevation = context.describe(source, bands=[1])
         else:
             [elevation] = context.filter(SampleElevation(width=1500, height=1200))
-        print(context.plan(RELIEF, elevation))
-        made = context.run(RELIEF, elevation)
+        print(context.plan(RELIEF, elevation, load=True))
+        made = context.run(RELIEF, elevation, load=True)
         [slope] = made.images
         context.write(str(slope), str(output / "slope.tif"))
     mean = made.summary.numbers["MEAN"] if made.summary else None

@@ -148,3 +148,18 @@ def test_every_algorithm_can_be_a_step(qgis_app, name):
 def test_a_list_says_no_more_than_it_must():
     assert StepList.of("").as_text() == ""
     assert json.loads(StepList.of(json.dumps(CHAIN)).as_text()) == {"version": 1, "steps": CHAIN}
+
+
+def test_what_does_not_fit_is_refused_before_the_run(provider, engines, image):
+    algorithm = QgsApplication.processingRegistry().createAlgorithmById("eoscale:pipeline")
+    values = {"INPUTS": [image], "STEPS": '[{"algorithm": "slop"}]', "OUTPUT": "TEMPORARY_OUTPUT"}
+    ok, text = algorithm.checkParameterValues(values, QgsProcessingContext())
+    assert not ok
+    assert text.startswith("step '1': There is no algorithm 'slop'")
+    values |= {"STEPS": [{"algorithm": "slope"}], "OUTPUT_2": "TEMPORARY_OUTPUT"}
+    ok, text = algorithm.checkParameterValues(values, QgsProcessingContext())
+    assert not ok
+    assert "OUTPUT_2 is asked for" in text
+    del values["OUTPUT_2"]
+    assert algorithm.checkParameterValues(values, QgsProcessingContext())[0]
+    assert not engines
