@@ -39,6 +39,7 @@ from eoscale_engine.pipelines.steps import (
     naming,
     place_of,
     quoted,
+    short,
 )
 from eoscale_engine.profile import Profile
 from eoscale_engine.styles import Style
@@ -98,7 +99,7 @@ class Pipeline(Procedure):
         several = named(steps)
         names = default_inputs(several) if inputs is None else tuple(inputs)
         self.steps = linked(names, several)
-        self.kept = _last_images(self.steps) if outputs is None else tuple(outputs)
+        self.kept = _last_images(self.steps) if outputs is None else tuple(map(short, outputs))
         self._named = {step.name: step for step in self.steps}
         self._inputs = tuple(map(self._input, names))
         self._check_kept()

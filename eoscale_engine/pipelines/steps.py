@@ -72,6 +72,12 @@ def place_of(name: str) -> tuple[str, int]:
     return whose, int(number or 1) - 1
 
 
+def short(name: str) -> str:
+    """A name without the number of a first image."""
+    whose, number = place_of(name)
+    return name if number else whose
+
+
 def named(steps: Sequence[Union[Declaration, Step]]) -> list[Step]:
     """Steps; declarations get their own name, and a number where that is taken."""
     taken = {step.name for step in steps if isinstance(step, Step)}
@@ -108,7 +114,9 @@ def linked(inputs: Sequence[str], steps: Sequence[Step]) -> tuple[Step, ...]:
         with naming(step.name):
             keys = _keys(step, inputs, before) if step.inputs is None else step.inputs
             roles = keys_by_role(step.declaration, keys)
-            ordered = {item.role: tuple(roles[item.role]) for item in step.declaration.inputs}
+            ordered = {
+                item.role: tuple(map(short, roles[item.role])) for item in step.declaration.inputs
+            }
             own = replace(step, inputs=ordered)
             for name in own.taken:
                 _check_source(name, known, later)

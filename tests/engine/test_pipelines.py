@@ -265,6 +265,9 @@ def test_the_short_forms_say_the_same() -> None:
     )
     assert whole.steps == short.steps
     assert whole.kept == short.kept == ("slope",)
+    numbered = from_json(steps({**SLOPE, "inputs": "dem.1"}, outputs=["a.1"]))
+    assert numbered.steps == from_json(written()).steps
+    assert numbered.kept == ("a",)
 
 
 def written(**parts: Any) -> str:
