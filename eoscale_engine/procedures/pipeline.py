@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Optional
 
 from eoscale_engine.declaration import (
@@ -121,9 +122,9 @@ class RunPipeline(Procedure):
                     f"{counted(len(kept), 'image')}. Name more under 'outputs'."
                 )
 
-    @property
+    @cached_property
     def pipeline(self) -> Pipeline:
-        """What the JSON describes."""
+        """What the JSON describes; a file is read once, so that what was checked is what runs."""
         return read_pipeline(self.file) if self.file else from_json(self.steps)
 
     def styles(self) -> Sequence[Optional[Style]]:

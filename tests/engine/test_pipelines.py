@@ -364,6 +364,15 @@ def test_much_is_refused_at_once() -> None:
     assert time.monotonic() - began < 5
 
 
+def test_what_was_checked_is_what_runs(tmp_path: Path) -> None:
+    """Another program may write the file between the check and the run."""
+    path = tmp_path / "steps.json"
+    path.write_text('[{"name": "before", "algorithm": "gaussian"}]')
+    declaration = RunPipeline(file=str(path))
+    path.write_text('[{"name": "after", "algorithm": "slope"}]')
+    assert declaration.pipeline.kept == ("before",)
+
+
 def test_a_file_of_steps(tmp_path: Path) -> None:
     path = tmp_path / "steps.json"
     path.write_text("\ufeff" + written(), encoding="utf-8")
